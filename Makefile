@@ -1,0 +1,52 @@
+# Everything here needs Go alone; `make help` lists the targets.
+GO      ?= go
+LISTEN  ?= 127.0.0.1:8000
+
+# The race detector needs a C compiler; without one the tests run without it.
+CC_FOUND := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo yes)
+ifeq ($(CC_FOUND),yes)
+RACE := -race
+else
+RACE :=
+endif
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/troupe
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/troupe ./cmd/troupe
+
+.PHONY: run
+run: build ## start the server for development; LISTEN=:8001 for another port
+	@exec ./bin/troupe serve --dev --http.listen=$(LISTEN)
+
+.PHONY: test
+test: ## everything that needs only Go
+	@if [ -z "$(RACE)" ]; then echo "no C compiler found: tests run without the race detector"; fi
+	@unformatted="$$($(GO) tool gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "gofumpt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test $(RACE) -timeout 10m ./...
+
+.PHONY: fuzz
+FUZZTIME ?= 5s
+fuzz: ## run every fuzz target for FUZZTIME each (5s)
+	@GO="$(GO)" sh .ci/fuzz $(FUZZTIME)
+
+.PHONY: cross
+cross: ## build for the other systems
+	@for target in darwin/arm64 windows/amd64 linux/arm64; do \
+		echo "build $$target"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/... || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## measure against the floors and print the table
+	$(GO) run ./cmd/troupe-bench
+
+.PHONY: fmt
+fmt: ## format
+	$(GO) tool gofumpt -w .
