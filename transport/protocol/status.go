@@ -1,0 +1,92 @@
+package protocol
+
+// Health answers GET /api/health.
+type Health struct {
+	Status  string `json:"status"` // ok, degraded, draining
+	Version string `json:"version"`
+	Bus     string `json:"bus"` // ok, down
+	Workers int    `json:"workers"`
+	Limiter string `json:"limiter"` // ok, fallback
+}
+
+// Offer is one provider that live workers serve now (GET /api/providers).
+type Offer struct {
+	Name         string   `json:"name"`
+	Type         string   `json:"type"`
+	State        string   `json:"state"` // ready, needs_key, off
+	Default      bool     `json:"default"`
+	DefaultModel string   `json:"default_model"`
+	Models       []string `json:"models"` // empty = any model
+	Workers      int      `json:"workers"`
+}
+
+// Status answers GET /api/debug/websocket-status. Its field order is the wire's.
+type Status struct {
+	RateLimiter      LimiterStatus  `json:"rate_limiter"`
+	ConnectionPool   PoolStatus     `json:"connection_pool"`
+	WebSocketManager ManagerStatus  `json:"websocket_manager"`
+	Runs             RunsStatus     `json:"runs"`
+	Workers          []WorkerStatus `json:"workers"`
+	Actors           ActorsStatus   `json:"actors"`
+	Warnings         []string       `json:"warnings,omitempty"`
+}
+
+// LimiterStatus is the limiter's part of Status.
+type LimiterStatus struct {
+	Stats           LimiterStats `json:"stats"`
+	ConnectionLimit string       `json:"connection_limit"` // "50 connections per 5 minutes" or "off"
+	MessageLimit    string       `json:"message_limit"`
+	SessionLimit    string       `json:"session_limit"`
+	State           string       `json:"state"` // ok, fallback
+	Scope           string       `json:"scope"` // gateway
+}
+
+// LimiterStats counts decisions since the start.
+type LimiterStats struct {
+	TrackedKeys int    `json:"tracked_keys"`
+	Allowed     uint64 `json:"allowed"`
+	Rejected    uint64 `json:"rejected"`
+	Fallback    uint64 `json:"fallback"`
+}
+
+// PoolStatus is the pool's part of Status.
+type PoolStatus struct {
+	MaxConnections int    `json:"max_connections"`
+	MaxPerIP       int    `json:"max_per_ip"`
+	Active         int    `json:"active"`
+	Peak           int    `json:"peak"`
+	Rejected       uint64 `json:"rejected"`
+	IdleTimeout    string `json:"idle_timeout"`
+	Scope          string `json:"scope"` // gateway
+}
+
+// ManagerStatus counts WebSocket connections.
+type ManagerStatus struct {
+	ActiveConnections int     `json:"active_connections"`
+	AcceptedTotal     uint64  `json:"accepted_total"`
+	RejectedTotal     uint64  `json:"rejected_total"`
+	SuccessRate       float64 `json:"success_rate"` // 1 before the first attempt
+}
+
+// RunsStatus counts turns of this gateway.
+type RunsStatus struct {
+	Active    int    `json:"active"`
+	Completed uint64 `json:"completed"`
+	Cancelled uint64 `json:"cancelled"`
+	Failed    uint64 `json:"failed"`
+}
+
+// WorkerStatus is one live worker as the roster knows it.
+type WorkerStatus struct {
+	ID        string   `json:"id"`
+	Providers []string `json:"providers"`
+	Active    int      `json:"active"`
+	Capacity  int      `json:"capacity"`
+}
+
+// ActorsStatus counts living actors and restarts by kind.
+type ActorsStatus struct {
+	Connection int               `json:"connection"`
+	Run        int               `json:"run"`
+	Restarts   map[string]uint64 `json:"restarts"`
+}
