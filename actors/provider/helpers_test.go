@@ -1,0 +1,71 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// ear is a Sink that remembers.
+type ear struct {
+	pieces   []string
+	progress int
+	onText   func(n int) // after the nth piece
+}
+
+func (e *ear) Text(piece []byte) {
+	e.pieces = append(e.pieces, string(piece))
+	if e.onText != nil {
+		e.onText(len(e.pieces))
+	}
+}
+
+func (e *ear) Progress() { e.progress++ }
+
+func (e *ear) text() string {
+	var b bytes.Buffer
+	for _, p := range e.pieces {
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+func ask(text string) *Question {
+	return &Question{Model: "m-1", Messages: []protocol.Message{{Role: protocol.RoleUser, Content: text}}}
+}
+
+func secret(s string) protocol.Secret { return protocol.NewSecret([]byte(s)) }
+
+// newTestOpenAI is a provider whose idle connections end with the test.
+func newTestOpenAI(t testing.TB, c Config) Provider {
+	t.Helper()
+	c.Type = TypeOpenAI
+	require.NoError(t, c.Validate("vendor"))
+	p, err := New("vendor", c, Deps{Log: zerolog.Nop()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.(interface{ Close() error }).Close()) })
+	return p
+}
+
+func stream(t testing.TB, p Provider, q *Question) (*ear, Result, error) {
+	t.Helper()
+	e := new(ear)
+	res, err := p.Stream(context.Background(), q, e)
+	return e, res, err
+}
+
+// requireCode checks both faces of an error.
+func requireCode(t testing.TB, err error, want protocol.Code) *protocol.Error {
+	t.Helper()
+	var e *protocol.Error
+	require.True(t, errors.As(err, &e), "want %s, got %v", want, err)
+	require.Equal(t, want, e.Code, "%v", err)
+	require.NotEmpty(t, e.Message)
+	return e
+}

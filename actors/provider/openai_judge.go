@@ -1,0 +1,179 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// refusal is a response that is no stream.
+type refusal struct {
+	body  []byte
+	whole bool
+	key   protocol.Secret
+	model string
+}
+
+// refused puts a response that is no stream into our words.
+func (p *openAI) refused(resp *http.Response, r refusal) *protocol.Error {
+	v := verdict{status: resp.StatusCode, header: resp.Header, key: r.key, model: r.model}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	v.html = kind == "text/html" || bytes.HasPrefix(bytes.TrimSpace(r.body), []byte("<"))
+	if r.whole && gjson.ValidBytes(r.body) {
+		v.vendor = parseVendorError(gjson.ParseBytes(r.body))
+	} else if !r.whole { // the cut may have gone through a key: drop what could be its head
+		r.body = r.body[:max(0, len(r.body)-3*len(r.key.Reveal()))]
+	}
+	if v.vendor == (vendorError{}) {
+		v.vendor.message = string(r.body)
+	}
+	if v.status == http.StatusOK { // JSON instead of a stream: an error, or an answer nobody asked for
+		v.status = v.vendor.status()
+		v.unasked = v.status == 0
+	}
+	return p.judge(v)
+}
+
+// verdict is everything an error is judged by.
+type verdict struct {
+	status  int // 0 = an error inside a stream
+	header  http.Header
+	vendor  vendorError
+	html    bool
+	unasked bool
+	key     protocol.Secret
+	model   string
+}
+
+// judge maps what a vendor said to one code and one sentence of ours.
+func (p *openAI) judge(v verdict) *protocol.Error {
+	inside := v.status == 0 && !v.unasked
+	if inside {
+		v.status = v.vendor.status()
+	}
+	code, sentence := v.decide()
+	return &protocol.Error{Code: code, Message: p.say(sentence), RetryAfter: v.wait(code), Err: v.chain(inside)}
+}
+
+// decide is the table of what a vendor can say; the first line that fits counts.
+// In a sentence {name} is the provider's name.
+func (v *verdict) decide() (protocol.Code, string) {
+	s := v.status
+	switch {
+	case s == http.StatusUnauthorized, s == http.StatusForbidden && !v.html:
+		return protocol.ProviderUnauthorized, "did not accept the key: check api_keys.{name}, or the operator's OPENAI_API_KEY (providers.{name}.api_keys)."
+	case s == http.StatusPaymentRequired:
+		return protocol.ProviderUnauthorized, sayNoCredit
+	case s == http.StatusTooManyRequests && v.vendor.noCredit():
+		return protocol.ProviderRateLimited, sayNoCredit
+	case s == http.StatusTooManyRequests:
+		return protocol.ProviderRateLimited, "limits how much this key may ask: wait, then ask again."
+	case v.unasked, v.html, s > 0 && s < 400:
+		return protocol.ProviderUnavailable, "did not answer with a stream: the operator should check providers.{name}.base_url."
+	case s >= 500, s == http.StatusRequestTimeout:
+		return protocol.ProviderUnavailable, "cannot answer now: ask again in a moment."
+	case s == http.StatusNotFound && v.vendor.noModel(), v.vendor.code == "model_not_found":
+		return protocol.UnknownModel, "does not know the model " + quote(v.model) + ", or this key may not use it: ask for another one."
+	case s == http.StatusRequestEntityTooLarge, v.vendor.tooLong():
+		return protocol.ProviderRejected, "cannot take that much text: the question with its earlier turns is longer than the model's context. Shorten it or begin a new conversation."
+	case v.vendor.filtered():
+		return protocol.ProviderRejected, sayFiltered
+	case s == http.StatusNotFound:
+		return protocol.ProviderRejected, "has nothing at its configured address: the operator should check providers.{name}.base_url."
+	case s == 0:
+		return protocol.ProviderInterrupted, "broke its answer off with an error: ask again."
+	default:
+		return protocol.ProviderRejected, "refused the question as it was asked" + v.objection() + ": check the model, temperature and max_tokens."
+	}
+}
+
+// Sentences that are said in more than one place.
+const (
+	sayNoCredit = "says that the key's account is out of credit: top it up, or send another key as api_keys.{name}."
+	sayFiltered = "stopped at its content filter: ask differently."
+)
+
+// wait is what the vendor says about waiting, and a guess of ours where it says
+// nothing but waiting helps.
+func (v *verdict) wait(code protocol.Code) int {
+	switch {
+	case code != protocol.ProviderRateLimited && code != protocol.ProviderUnavailable, v.vendor.noCredit():
+		return 0
+	case v.status == http.StatusTooManyRequests, v.status == http.StatusServiceUnavailable, v.status == 529:
+		return retryAfter(v.header, defaultRetry)
+	}
+	return retryAfter(v.header, 0)
+}
+
+// say starts a sentence about the provider; {name} in it is the provider's name.
+func (p *openAI) say(rest string) string {
+	return "Provider " + p.name + " " + strings.ReplaceAll(rest, "{name}", p.name)
+}
+
+// objection names the parameter a vendor objects to where it is one that our
+// users can set.
+func (v verdict) objection() string {
+	switch v.vendor.param {
+	case "model", "temperature", "messages":
+		return " because of " + v.vendor.param
+	case "max_tokens", "max_completion_tokens":
+		return " because of max_tokens"
+	}
+	return ""
+}
+
+// chain is the operator's side: the status and a redacted extract.
+func (v verdict) chain(inside bool) error {
+	where := "error inside the stream"
+	if !inside {
+		where = "HTTP status " + strconv.Itoa(v.status)
+		if v.unasked {
+			where = "no event stream"
+		}
+	}
+	extract := strings.TrimSpace(v.vendor.kind + " " + v.vendor.code + " " + v.vendor.message)
+	if id := v.header.Get("X-Request-Id"); id != "" {
+		extract = "request " + clip(id, 64) + ": " + extract
+	}
+	if extract = redact(extract, v.key); extract == "" {
+		return errors.New(where)
+	}
+	return errors.New(where + ": " + extract)
+}
+
+// filtered is an answer that the vendor ended by finish_reason.
+func (p *openAI) filtered() *protocol.Error {
+	return &protocol.Error{Code: protocol.ProviderRejected, Message: p.say(sayFiltered), Err: errors.New("finish_reason content_filter")}
+}
+
+// unreachable is a call that got no response: nothing was said yet.
+func (p *openAI) unreachable(ctx context.Context, key protocol.Secret, err error) *protocol.Error {
+	if ctx.Err() != nil {
+		return stopped(ctx)
+	}
+	return &protocol.Error{
+		Code:    protocol.ProviderUnavailable,
+		Message: p.say("cannot be reached: ask again in a moment; the operator should check providers.{name}.base_url and the network."),
+		Err:     errors.New(redact(err.Error(), key)), // its text can hold bytes of the vendor: only that, cleaned, is kept
+	}
+}
+
+func (p *openAI) interrupted(key protocol.Secret, err error) *protocol.Error {
+	return &protocol.Error{
+		Code:    protocol.ProviderInterrupted,
+		Message: p.say("broke its answer off: ask again."),
+		Err:     errors.New(redact(err.Error(), key)),
+	}
+}
+
+func (p *openAI) internal(err error) *protocol.Error {
+	return &protocol.Error{Code: protocol.Internal, Message: "The question could not be sent to provider " + p.name + ".", Err: err}
+}
