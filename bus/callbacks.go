@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The client calls these one at a time on a goroutine of its own. The first may
+// come before Connect has returned, so they use the connection they are given.
+
+func (b *Bus) onUp(nc *nats.Conn) {
+	b.learnMaxPayload(nc)
+	b.retryLog.reset()
+	b.log.Info().Str("server", nc.ConnectedAddr()).Int("max_payload", b.MaxPayload()).Msg("Bus connected")
+	b.tell("OnUp", b.opts.OnUp)
+}
+
+func (b *Bus) onDown(nc *nats.Conn, err error) {
+	if nc.IsClosed() || nc.IsDraining() {
+		b.log.Info().Msg("Bus connection ended")
+	} else {
+		b.log.Warn().Err(err).Msg("Bus disconnected")
+	}
+	b.tell("OnDown", b.opts.OnDown)
+}
+
+func (b *Bus) tell(where string, f func()) {
+	if f == nil {
+		return
+	}
+	defer b.recovered(where)
+	f()
+}
+
+func (b *Bus) onRetry(_ *nats.Conn, err error) {
+	if folded, ok := b.retryLog.allow(time.Now()); ok {
+		b.log.Warn().Err(err).Int("folded", folded).Msg("Bus cannot reach its server, retrying")
+	}
+}
+
+func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	folded, ok := b.errorLog.allow(time.Now())
+	if !ok {
+		return
+	}
+	event := b.log.Warn().Err(err).Int("folded", folded)
+	if sub != nil {
+		event = event.Str("subject", sub.Subject)
+	}
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		event.Uint64("dropped_total", b.Dropped()).Msg("Bus messages dropped: handler too slow")
+		return
+	}
+	event.Msg("Bus error")
+}
+
+func (b *Bus) onClosed(*nats.Conn) { close(b.closed) }

@@ -1,0 +1,80 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// encode is JSON without HTML escaping, which would make a text of `<` six
+// times its size.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("%w: %T", ErrMalformed, v)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// DecodeJob reads a job and checks the words that will become subjects.
+func DecodeJob(data []byte) (*Job, error) {
+	j := new(Job)
+	if json.Unmarshal(data, j) != nil || len(j.Messages) == 0 || j.Messages[0] != '[' {
+		return nil, malformed("job")
+	}
+	if !validToken(j.Job) || !validToken(j.Gateway) || !validToken(j.Provider) {
+		return nil, malformed("job")
+	}
+	return j, nil
+}
+
+// DecodeReply reads an answer of a worker.
+func DecodeReply(data []byte) (*Reply, error) {
+	r := new(Reply)
+	if json.Unmarshal(data, r) != nil || !knownReply(r) {
+		return nil, malformed("reply")
+	}
+	return r, nil
+}
+
+func knownReply(r *Reply) bool {
+	switch r.Type {
+	case ReplyAccepted:
+		return r.Run != "" && validToken(r.Worker)
+	case ReplyBusy, ReplyRefused, ReplyFound, ReplyMissing:
+		return true
+	}
+	return false
+}
+
+// DecodeControl reads a word to a run and checks the gateway it comes from.
+func DecodeControl(data []byte) (*Control, error) {
+	c := new(Control)
+	if json.Unmarshal(data, c) != nil || !validToken(c.Gateway) || !knownControl(c.Type) {
+		return nil, malformed("control")
+	}
+	return c, nil
+}
+
+func knownControl(t string) bool {
+	switch t {
+	case ControlKey, ControlRelease, ControlCancel, ControlGone, ControlResume, ControlAck:
+		return true
+	}
+	return false
+}
+
+// DecodeBeat reads a beat.
+func DecodeBeat(data []byte) (*Beat, error) {
+	b := new(Beat)
+	if json.Unmarshal(data, b) != nil || !validToken(b.ID) || (b.Role != RoleWorker && b.Role != RoleGateway) {
+		return nil, malformed("beat")
+	}
+	return b, nil
+}
+
+// malformed names the kind and nothing of the message: what JSON's own errors
+// quote may be a user's.
+func malformed(kind string) error { return fmt.Errorf("%w: %s", ErrMalformed, kind) }

@@ -1,0 +1,135 @@
+package bus
+
+import "encoding/json"
+
+// Job is one question on its way to a worker, published to the queue group of
+// its provider. Its reply subject is the asking gateway's.
+type Job struct {
+	Job          string          `json:"job"`     // attempt id: one attempt makes at most one provider call
+	Gateway      string          `json:"gateway"` // where events go
+	To           uint64          `json:"to,string"`
+	Session      string          `json:"session"`
+	ClientKey    []byte          `json:"client_key,omitempty"` // SHA-256 of the client's secret
+	Name         string          `json:"name,omitempty"`       // the client's own name for the turn
+	Provider     string          `json:"provider"`
+	Model        string          `json:"model,omitempty"`
+	System       string          `json:"system,omitempty"`
+	Messages     json.RawMessage `json:"messages"` // [{"role","content"}], the question last
+	Temperature  *float64        `json:"temperature,omitempty"`
+	MaxTokens    int             `json:"max_tokens,omitempty"`
+	OnDisconnect string          `json:"on_disconnect"`
+	NeedsKey     bool            `json:"needs_key,omitempty"` // a sealed key follows by control
+	Sent         int64           `json:"sent"`                // sender's clock, unix ms
+	Deadline     int64           `json:"deadline"`            // unix ms, sender's clock: later the job is dropped
+}
+
+// Types of Reply.
+const (
+	ReplyAccepted = "accepted" // to a job: Run and Worker are set
+	ReplyBusy     = "busy"     // to a job: no room here
+	ReplyRefused  = "refused"  // to a job: Code and Message say why
+	ReplyFound    = "found"    // to a resume or cancel: it will be done
+	ReplyMissing  = "missing"  // to a resume or cancel: no such run for you
+)
+
+// Reply answers a job or a control on the asking gateway's `.r.<to>` subject.
+type Reply struct {
+	Type    string `json:"type"`
+	Run     string `json:"run,omitempty"`
+	Worker  string `json:"worker,omitempty"`
+	Name    string `json:"name,omitempty"` // found: the client's own name for the turn
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Types of Event.
+const (
+	EventStatus    = "status"
+	EventChunk     = "chunk"
+	EventSnapshot  = "snapshot"
+	EventComplete  = "complete"
+	EventCancelled = "cancelled"
+	EventError     = "error"
+)
+
+// Event is one thing a run says to one follower. On the bus it is one line of
+// JSON without HTML escaping; a message to a gateway holds one or more lines.
+type Event struct {
+	Type string `json:"type"`
+	To   uint64 `json:"to,string"`
+	Seq  uint64 `json:"seq,omitempty"`
+	// Text is the body of a JSON string, escaped, without quotes. It points
+	// into the message it came in and is never written to.
+	Text []byte `json:"-"`
+
+	From       uint64 `json:"from,omitempty"` // snapshot: seq of its first chunk; Seq is its last
+	More       bool   `json:"more,omitempty"` // snapshot: another part follows
+	State      string `json:"state,omitempty"`
+	Finish     string `json:"finish_reason,omitempty"`
+	Provider   string `json:"provider,omitempty"`
+	Model      string `json:"model,omitempty"`
+	Usage      *Usage `json:"usage,omitempty"`
+	Code       string `json:"code,omitempty"`
+	Message    string `json:"message,omitempty"`
+	RetryAfter int    `json:"retry_after,omitempty"` // seconds
+}
+
+// Usage counts tokens of a run.
+type Usage struct {
+	InputTokens  int  `json:"input_tokens"`
+	OutputTokens int  `json:"output_tokens"`
+	Estimated    bool `json:"estimated"`
+}
+
+// Types of Control.
+const (
+	ControlKey     = "key"     // Sealed holds the user's key for Run
+	ControlRelease = "release" // the accept came too late: drop Run
+	ControlCancel  = "cancel"  // stop Run; acknowledged by its terminal event
+	ControlGone    = "gone"    // the follower To of Gateway lost its socket
+	ControlResume  = "resume"  // follow Run as To of Gateway, from after After
+	ControlAck     = "ack"     // the follower To of Gateway has its terminal
+)
+
+// Control is one word to a run, published to its worker's control subject.
+type Control struct {
+	Type         string `json:"type"`
+	Run          string `json:"run"`
+	Gateway      string `json:"gateway"`
+	To           uint64 `json:"to,string"`
+	Session      string `json:"session,omitempty"`
+	ClientKey    []byte `json:"client_key,omitempty"`
+	OnDisconnect string `json:"on_disconnect,omitempty"`
+	After        uint64 `json:"after,omitempty"` // resume: the snapshot starts behind this seq
+	Cut          uint64 `json:"cut,omitempty"`   // resume: a part of the snapshot ends exactly at this seq
+	Sealed       []byte `json:"sealed,omitempty"`
+}
+
+// Roles of a Beat.
+const (
+	RoleWorker  = "worker"
+	RoleGateway = "gateway"
+)
+
+// Beat says twice a second that a process lives and what it offers.
+type Beat struct {
+	Role      string  `json:"role"`
+	ID        string  `json:"id"` // new at every start
+	Version   string  `json:"version"`
+	Sent      int64   `json:"sent"` // sender's clock, unix ms
+	Providers []Offer `json:"providers,omitempty"`
+	Active    int     `json:"active"`
+	Capacity  int     `json:"capacity"`
+	Draining  bool    `json:"draining,omitempty"`
+	Leaving   bool    `json:"leaving,omitempty"` // the last beat of an orderly end
+	PublicKey []byte  `json:"public_key,omitempty"`
+}
+
+// Offer is one provider of a worker.
+type Offer struct {
+	Name         string   `json:"name"`
+	Type         string   `json:"type"`
+	State        string   `json:"state"` // ready, needs_key, off
+	Models       []string `json:"models,omitempty"`
+	DefaultModel string   `json:"default_model,omitempty"`
+}

@@ -1,0 +1,73 @@
+package bus
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ListenControl hands each word to a run of this worker to h, one at a time,
+// with the subject to Reply to. h must not block.
+func (b *Bus) ListenControl(worker string, h func(c *Control, reply string)) (*Subscription, error) {
+	subject, err := b.subjects.Control(worker)
+	if err != nil {
+		return nil, err
+	}
+	return b.subscribe(subject, "", func(m *nats.Msg) {
+		c, err := DecodeControl(m.Data)
+		if err != nil || !b.repliesTo(m.Reply, c.Gateway, c.To) {
+			b.skipMalformed(m.Subject, 1)
+			return
+		}
+		h(c, m.Reply)
+	})
+}
+
+// Reply answers a job or a control on the subject that came with it. A subject
+// that is not a gateway's reply subject is refused.
+func (b *Bus) Reply(subject string, r *Reply) error {
+	if _, _, ok := b.subjects.parseReply(subject); !ok {
+		return ErrToken
+	}
+	data, err := encode(r)
+	if err != nil {
+		return err
+	}
+	return b.publish(subject, data)
+}
+
+// repliesTo tells whether a reply subject is that of the asker whom the message
+// names. Else a message could make a worker speak anywhere.
+func (b *Bus) repliesTo(reply, gateway string, to uint64) bool {
+	g, n, ok := b.subjects.parseReply(reply)
+	return ok && g == gateway && n == to
+}
+
+// Beat says that the process beat.Role and beat.ID lives.
+func (b *Bus) Beat(beat *Beat) error {
+	subject, err := b.subjects.Beat(beat.Role, beat.ID)
+	if err != nil {
+		return err
+	}
+	data, err := encode(beat)
+	if err != nil {
+		return err
+	}
+	return b.publish(subject, data)
+}
+
+// ListenBeats hands every beat, one's own too, to h with the time of its
+// arrival. A beat that names another sender than its subject is skipped: the
+// server's permissions guard subjects, not contents. h must not block.
+func (b *Bus) ListenBeats(h func(beat *Beat, received time.Time)) (*Subscription, error) {
+	return b.subscribe(b.subjects.Beats(), "", func(m *nats.Msg) {
+		received := time.Now()
+		beat, err := DecodeBeat(m.Data)
+		role, id, ok := b.subjects.parseBeat(m.Subject)
+		if err != nil || !ok || beat.Role != role || beat.ID != id {
+			b.skipMalformed(b.subjects.Beats(), 1)
+			return
+		}
+		h(beat, received)
+	})
+}
