@@ -1,0 +1,269 @@
+package actors
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/actors/limit"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// endedKept is how many ended named turns a socket remembers for repeats.
+const endedKept = 16
+
+// endedTurn is what a repeat of an ended turn needs.
+type endedTurn struct {
+	id   string
+	hash [sha256.Size]byte
+	run  string
+}
+
+// onAsked takes one request. Every path but a chat that waits for the limiter
+// asks the socket for the next one before it returns.
+func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
+	if c.state != ready {
+		return
+	}
+	if chat, ok := r.(*protocol.Chat); ok {
+		if c.onChat(ctx, chat) {
+			return
+		}
+		c.socket.Next()
+		return
+	}
+	if !c.requests.take(time.Now(), requestRate, requestBurst) {
+		c.tell(protocol.RateLimitExceeded, fmt.Sprintf("Too many requests: at most %d a second besides chat.", requestRate), 1)
+		c.socket.Next()
+		return
+	}
+	switch m := r.(type) {
+	case *protocol.Ping:
+		c.send(&protocol.Frame{Type: protocol.TypePong})
+	case *protocol.Cancel:
+		c.onCancel(ctx, m)
+	case *protocol.Resume:
+		c.onResume(ctx, m)
+	case *protocol.Bad:
+		c.onBad(m)
+	}
+	if c.client.Kind == protocol.HTTP {
+		c.afterTurn(true) // one exchange: what started no turn is over
+	}
+	c.socket.Next()
+}
+
+// Bounds of requests other than chat, per connection.
+const (
+	requestRate  = 10
+	requestBurst = 20
+)
+
+// onBad answers what could not be understood. An error of a chat that had a
+// readable id carries it, unless a live turn of that id would end by it.
+func (c *connection) onBad(m *protocol.Bad) {
+	f := &protocol.Frame{Type: protocol.TypeError, Code: m.Err.Code, Message: m.Err.Message, RetryAfter: m.Err.RetryAfter}
+	if m.ID != "" && c.byID(m.ID) == nil {
+		f.Named, f.ID = true, m.ID
+	}
+	f.Named = f.Named || c.client.Kind == protocol.HTTP
+	c.send(f)
+}
+
+// onChat starts a turn. It tells whether the limiter, or the fallback in its
+// place, was asked: the next request is then read when that has answered.
+func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
+	full := chat.ID != "" || c.client.Kind == protocol.HTTP
+	hash := sha256.Sum256([]byte(chat.Content))
+	if chat.ID != "" {
+		c.resumes = true
+		if c.repeated(ctx, chat, hash) {
+			dropKeys(chat)
+			return false
+		}
+	}
+	if refusal := c.mayAsk(chat); refusal != nil {
+		dropKeys(chat)
+		c.failChat(chat, full, refusal)
+		return false
+	}
+	q, refusal := c.gateway.prepare(chat, c.client, &c.memory)
+	if refusal != nil {
+		c.failChat(chat, full, refusal)
+		return false
+	}
+	c.waiting = &asking{
+		turn:     turn{id: chat.ID, named: full, provider: q.job.Provider, attempts: c.gateway.cfg.Runs.Attempts},
+		question: q, hash: hash,
+	}
+	c.session.busy()
+	c.askLimiter(ctx, &decide{message: true})
+	return true
+}
+
+func dropKeys(chat *protocol.Chat) { chat.TakeKey("") }
+
+func (c *connection) failChat(chat *protocol.Chat, full bool, e *protocol.Error) {
+	c.send(&protocol.Frame{
+		Type: protocol.TypeError, Named: full, ID: chat.ID,
+		Code: e.Code, Message: e.Message, RetryAfter: e.RetryAfter,
+	})
+	c.afterTurn(full)
+}
+
+// mayAsk tells why a chat cannot start here and now.
+func (c *connection) mayAsk(chat *protocol.Chat) *protocol.Error {
+	switch {
+	case c.draining:
+		return &protocol.Error{Code: protocol.ShuttingDown, Message: "This server is shutting down. Reconnect and ask again.", RetryAfter: 1}
+	case !c.gateway.jobs.Connected():
+		return &protocol.Error{Code: protocol.BusUnavailable, Message: "The message bus cannot be reached. Try again in a moment.", RetryAfter: 1}
+	case chat.ID == "" && c.unnamed() != nil:
+		return &protocol.Error{Code: protocol.RunInProgress, Message: "An answer is still being written. Cancel it, wait for its end, or give each chat an id."}
+	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
+		return &protocol.Error{Code: protocol.RunInProgress, Message: fmt.Sprintf("%d answers are being written on this connection already. Wait for one to end.", len(c.turns))}
+	}
+	return nil
+}
+
+// repeated answers a chat whose id this socket has used: the same content gets
+// `accepted` again, and what it may have missed; other content is refused.
+func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha256.Size]byte) bool {
+	if t := c.byID(chat.ID); t != nil {
+		if t.hash != hash {
+			c.tell(protocol.InvalidMessage, "A turn of this id is running with other content. Use a new id.", 0)
+			return true
+		}
+		if t.run != "" {
+			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: t.id, RunID: t.run})
+		}
+		return true
+	}
+	for _, e := range c.ended {
+		if e.id == chat.ID && e.hash == hash && e.run != "" {
+			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: e.id, RunID: e.run})
+			c.view(ctx, &asking{turn: turn{id: e.id, forWhat: protocol.ForResume}, hash: hash}, e.run, nil, false)
+			return true
+		}
+	}
+	return false
+}
+
+// onMessageDecided goes on with the question that the limiter had.
+func (c *connection) onMessageDecided(ctx actor.Context, d limit.Decision) {
+	t := c.waiting
+	c.waiting = nil
+	defer c.socket.Next()
+	if t == nil {
+		return
+	}
+	if !d.OK {
+		t.question.key.Zero()
+		c.logRateLimit(d)
+		c.apply(ctx, t, t.fail(protocol.RateLimitExceeded, fmt.Sprintf("Too many messages: the limit is %s. Try again in %d s.",
+			d.Rule.Describe("messages"), seconds(d.RetryAfter)), seconds(d.RetryAfter)))
+		return
+	}
+	c.turns = append(c.turns, t)
+	t.heard = time.Now()
+	c.apply(ctx, t, t.allowed(t.heard.Add(c.gateway.cfg.Runs.QueueTimeout)))
+}
+
+func (c *connection) byID(id string) *asking {
+	for _, t := range c.turns {
+		if t.id == id && id != "" {
+			return t
+		}
+	}
+	return nil
+}
+
+func (c *connection) byTo(to uint64) *asking {
+	for _, t := range c.turns {
+		if t.to == to {
+			return t
+		}
+	}
+	return nil
+}
+
+func (c *connection) byRun(run string) *asking {
+	for _, t := range c.turns {
+		if t.run == run && run != "" {
+			return t
+		}
+	}
+	return nil
+}
+
+func (c *connection) unnamed() *asking {
+	for _, t := range c.turns {
+		if t.id == "" {
+			return t
+		}
+	}
+	return nil
+}
+
+// onCancel stops a turn of this socket, or a run that the client names.
+func (c *connection) onCancel(ctx actor.Context, m *protocol.Cancel) {
+	var t *asking
+	switch {
+	case m.RunID != "":
+		if t = c.byRun(m.RunID); t == nil {
+			c.view(ctx, &asking{turn: turn{id: m.ID, forWhat: protocol.ForCancel}}, m.RunID, m.ClientKey[:], true)
+			return
+		}
+	case m.ID != "":
+		t = c.byID(m.ID)
+	case len(c.turns) > 0:
+		t = c.turns[len(c.turns)-1]
+	}
+	if t == nil {
+		c.answer(protocol.ForCancel, protocol.NoActiveRun, "No turn is running that this could stop.")
+		return
+	}
+	c.apply(ctx, t, t.cancel())
+}
+
+// answer is an error that answers a request and ends no turn.
+func (c *connection) answer(what string, code protocol.Code, message string) {
+	c.send(&protocol.Frame{Type: protocol.TypeError, Named: true, For: what, Code: code, Message: message})
+}
+
+// onResume follows a run again.
+func (c *connection) onResume(ctx actor.Context, m *protocol.Resume) {
+	c.resumes = true
+	switch {
+	case m.ID != "" && c.byID(m.ID) != nil:
+		c.answer(protocol.ForResume, protocol.InvalidMessage, "A turn of this id is running on this socket. Use another id.")
+	case c.byRun(m.RunID) != nil:
+		c.answer(protocol.ForResume, protocol.InvalidMessage, "This socket follows that run already.")
+	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
+		c.answer(protocol.ForResume, protocol.RunInProgress, "Too many answers are being written on this connection already.")
+	case c.draining:
+		c.answer(protocol.ForResume, protocol.ShuttingDown, "This server is shutting down. Reconnect and resume.")
+	default:
+		t := &asking{turn: turn{id: m.ID, after: m.After, forWhat: protocol.ForResume}}
+		c.view(ctx, t, m.RunID, m.ClientKey[:], false)
+	}
+}
+
+// bucket is a small token bucket. The zero value is full.
+type bucket struct {
+	spent float64
+	last  time.Time
+}
+
+func (b *bucket) take(now time.Time, perSecond, burst float64) bool {
+	if !b.last.IsZero() {
+		b.spent = max(0, b.spent-now.Sub(b.last).Seconds()*perSecond)
+	}
+	b.last = now
+	if b.spent+1 > burst {
+		return false
+	}
+	b.spent++
+	return true
+}

@@ -1,0 +1,321 @@
+package actors
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// apply carries out what a transition asks for.
+func (c *connection) apply(ctx actor.Context, t *asking, s step) {
+	if s.send {
+		t.heard = time.Now()
+		if s.end && t.viewer && s.frame.For != "" {
+			s.frame.Named = true
+		}
+		c.send(&s.frame)
+	}
+	switch s.verb {
+	case doOffer:
+		c.offer(ctx, t)
+	case doWait:
+		t.wait(after(c.sys, retryPause(), ctx.Self(), &retryDue{to: t.to}))
+	case doKey:
+		c.sendKey(ctx, t)
+	case doCancel:
+		c.control(t, &bus.Control{Type: bus.ControlCancel})
+	case doHeal:
+		c.control(t, &bus.Control{Type: bus.ControlResume, After: t.seq, Cut: t.after})
+	case doAck:
+		c.control(t, &bus.Control{Type: bus.ControlAck})
+	}
+	if s.end {
+		c.finish(t, &s.frame)
+	}
+}
+
+// retryPause is how long a queued turn waits before it asks again.
+func retryPause() time.Duration {
+	return 400*time.Millisecond + rand.N(200*time.Millisecond)
+}
+
+// offer publishes the job under a new name: answers to the older one are late.
+func (c *connection) offer(ctx actor.Context, t *asking) {
+	c.gateway.followers.drop(t.to)
+	q := t.question
+	t.to = c.gateway.followers.add(&follower{
+		pid: ctx.Self(), session: c.session, needKey: q.job.NeedsKey,
+		name: c.client.Session, onDisconnect: q.job.OnDisconnect, named: t.id != "",
+	})
+	now := time.Now()
+	q.job.To, q.job.Job = t.to, newToken()
+	q.job.Sent, q.job.Deadline = now.UnixMilli(), now.Add(offerTimeout).UnixMilli()
+	if err := c.gateway.jobs.Ask(&q.job); err != nil {
+		c.apply(ctx, t, c.undeliverable(t, err))
+		return
+	}
+	t.wait(after(c.sys, offerTimeout, ctx.Self(), &offerLate{to: t.to}))
+}
+
+func (c *connection) undeliverable(t *asking, err error) step {
+	if errors.Is(err, bus.ErrTooLarge) {
+		return t.fail(protocol.InvalidMessage, "The question with its earlier messages is larger than the message bus carries. Send fewer or shorter messages.", 0)
+	}
+	c.log().Debug().Err(err).Msg("Job could not be published")
+	return t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1)
+}
+
+// view follows a run that this socket did not start, or cancels it. The worker
+// comes from the roster's own token, never from the client's bytes.
+func (c *connection) view(ctx actor.Context, t *asking, run string, key []byte, cancel bool) {
+	t.viewer, t.named, t.state, t.heard = true, true, turnFinding, time.Now()
+	if !c.gateway.jobs.Connected() {
+		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1))
+		return
+	}
+	worker, known := c.gateway.workerOf(run)
+	if !known {
+		c.apply(ctx, t, t.missing())
+		return
+	}
+	t.worker = worker
+	c.turns = append(c.turns, t)
+	c.session.busy()
+	t.to = c.gateway.followers.add(&follower{
+		pid: ctx.Self(), session: c.session, name: c.client.Session, onDisconnect: protocol.OnDisconnectGrace, named: true,
+	})
+	m := &bus.Control{Type: bus.ControlResume, Run: run, Cut: t.after, ClientKey: key}
+	if cancel {
+		m.Type = bus.ControlCancel
+	}
+	c.controlTo(t, worker, m)
+	t.wait(after(c.sys, offerTimeout, ctx.Self(), &offerLate{to: t.to}))
+}
+
+// sendKey seals the user's key to the run's worker. The plain bytes live on
+// until the first chunk: a second attempt would need them.
+func (c *connection) sendKey(ctx actor.Context, t *asking) {
+	public := c.gateway.publicKey(t.worker)
+	if public == nil { // a worker whose first beat is still on its way
+		t.wait(after(c.sys, keyPause, ctx.Self(), &replied{to: t.to, reply: &bus.Reply{Type: replyKeyAgain}}))
+		return
+	}
+	sealed, err := bus.Seal(public, t.question.key.Reveal(), bus.SealInfo(t.run, t.provider))
+	if err != nil {
+		c.log().Error().Err(err).Str("worker", t.worker).Msg("Key could not be sealed")
+		c.control(t, &bus.Control{Type: bus.ControlRelease})
+		c.apply(ctx, t, t.fail(protocol.Internal, "Your key could not be sealed for the worker.", 0))
+		return
+	}
+	c.control(t, &bus.Control{Type: bus.ControlKey, Sealed: sealed})
+}
+
+const (
+	keyPause      = 100 * time.Millisecond
+	replyKeyAgain = "key_again" // from a connection to itself, never on the bus
+)
+
+// control sends one word to the run of a turn.
+func (c *connection) control(t *asking, m *bus.Control) {
+	m.Run = t.run
+	c.controlTo(t, t.worker, m)
+}
+
+func (c *connection) controlTo(t *asking, worker string, m *bus.Control) {
+	m.Gateway, m.To, m.Session = c.gateway.id, t.to, c.client.Session
+	if err := c.gateway.jobs.Control(worker, m); err != nil {
+		c.log().Debug().Err(err).Str("control", m.Type).Str("run", m.Run).Msg("Control could not be published")
+	}
+}
+
+// finish forgets a turn whose terminal frame was sent.
+func (c *connection) finish(t *asking, f *protocol.Frame) {
+	t.forget()
+	c.gateway.followers.drop(t.to)
+	if i := slices.Index(c.turns, t); i >= 0 {
+		c.turns = slices.Delete(c.turns, i, i+1)
+	}
+	if q := t.question; q != nil {
+		c.gateway.turnEnded(f)
+		c.logTurn(t, f)
+		if f.Type != protocol.TypeError {
+			c.memory.add(q.content, t.text, c.gateway.cfg.Chat.Memory)
+		}
+		if t.id != "" && t.run != "" {
+			if len(c.ended) == endedKept {
+				c.ended = slices.Delete(c.ended, 0, 1)
+			}
+			c.ended = append(c.ended, endedTurn{id: t.id, hash: t.hash, run: t.run})
+		}
+	}
+	c.afterTurn(t.viewer || t.id != "")
+}
+
+func (c *connection) logTurn(t *asking, f *protocol.Frame) {
+	e := c.log().Info().Str("run", t.run).Str("outcome", string(f.Type)).Str("provider", t.provider).Uint64("chunks", t.seq)
+	if f.Type == protocol.TypeError {
+		e = e.Str("code", string(f.Code))
+	}
+	e.Msg("Turn ended")
+}
+
+// afterTurn looks whether the connection has a reason to go on.
+func (c *connection) afterTurn(named bool) {
+	if len(c.turns) > 0 || c.waiting != nil || c.state != ready {
+		return
+	}
+	c.session.idle(time.Now())
+	switch {
+	case c.client.Kind == protocol.HTTP:
+		c.close("")
+	case c.draining:
+		c.close(protocol.ShuttingDown)
+	case !named && c.gateway.cfg.Chat.CloseAfterComplete:
+		c.close("")
+	}
+}
+
+// onChunk is the hot path: look up, append, hand over.
+func (c *connection) onChunk(m *chunkArrived) {
+	t := c.byTo(m.to)
+	if t == nil {
+		return
+	}
+	switch t.chunk(m.seq, m.text) {
+	case chunkNext:
+		if t.seq == 1 && t.question != nil {
+			t.question.key.Zero() // no second attempt after this
+		}
+		t.heard = time.Now()
+		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
+		c.socket.Send(&t.frame)
+	case chunkGap:
+		c.control(t, &bus.Control{Type: bus.ControlResume, After: t.seq, Cut: t.after})
+	}
+}
+
+func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
+	e := &m.event
+	t := c.byTo(e.To)
+	if t == nil {
+		return
+	}
+	switch e.Type {
+	case bus.EventSnapshot:
+		c.apply(ctx, t, t.snapshot(e))
+	case bus.EventStatus:
+		c.apply(ctx, t, t.silent(e.Seq))
+	case bus.EventComplete, bus.EventCancelled, bus.EventError:
+		c.apply(ctx, t, t.ended(e))
+	}
+}
+
+func (c *connection) onReplied(ctx actor.Context, m *replied) {
+	t, r := c.byTo(m.to), m.reply
+	if t == nil {
+		if r.Type == bus.ReplyAccepted {
+			c.gateway.release(m.to, r)
+		}
+		return
+	}
+	if r.Type != bus.ReplyAccepted { // a second accept must not stop what the first one started
+		t.wait(nil)
+	}
+	switch r.Type {
+	case bus.ReplyAccepted:
+		s := t.accepted(r.Run, r.Worker, t.question != nil && t.question.job.NeedsKey)
+		if s.verb == doRelease {
+			c.gateway.release(m.to, r)
+			return
+		}
+		t.wait(nil)
+		c.apply(ctx, t, s)
+	case bus.ReplyBusy:
+		c.apply(ctx, t, t.noRoom(time.Now(), true))
+	case bus.ReplyFound:
+		if t.id == "" && c.byID(r.Name) == nil {
+			t.id = r.Name
+		}
+		c.apply(ctx, t, t.found(r.Run, t.worker))
+	case bus.ReplyMissing:
+		c.apply(ctx, t, t.missing())
+	case bus.ReplyRefused:
+		c.apply(ctx, t, t.fail(protocol.Code(r.Code), r.Message, 0))
+	case replyKeyAgain:
+		if t.state == turnAccepted {
+			c.sendKey(ctx, t)
+		}
+	}
+}
+
+// onNoResponders hears at once that nobody listens: for a job, all workers of
+// the provider are full or there is none; for a control, the worker is gone.
+func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
+	t := c.byTo(to)
+	if t == nil {
+		return
+	}
+	switch {
+	case t.state != turnOffered:
+		if t.state == turnFinding {
+			c.apply(ctx, t, t.missing())
+		}
+	case c.gateway.offered(t.provider):
+		c.apply(ctx, t, t.noRoom(time.Now(), false))
+	default:
+		c.apply(ctx, t, t.fail(protocol.NoWorkers, "No worker serves this provider at the moment.", noWorkersRetry))
+	}
+}
+
+// noWorkersRetry is the advice where nobody serves a provider, in seconds.
+const noWorkersRetry = 2
+
+func (c *connection) onOfferLate(ctx actor.Context, to uint64) {
+	t := c.byTo(to)
+	if t == nil {
+		return
+	}
+	switch t.state {
+	case turnOffered:
+		c.apply(ctx, t, t.noRoom(time.Now(), true))
+	case turnFinding:
+		c.apply(ctx, t, t.missing())
+	}
+}
+
+func (c *connection) onRetryDue(ctx actor.Context, to uint64) {
+	if t := c.byTo(to); t != nil {
+		c.apply(ctx, t, t.retry())
+	}
+}
+
+func (c *connection) onWorkerLost(ctx actor.Context, to uint64) {
+	if t := c.byTo(to); t != nil {
+		c.apply(ctx, t, t.lost())
+	}
+}
+
+// onBusLost ends what waited for the bus as long as it may.
+func (c *connection) onBusLost(ctx actor.Context) {
+	for _, t := range slices.Clone(c.turns) {
+		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus could not be reached for too long. The run can be resumed.", 1))
+	}
+}
+
+// onBusBack asks each run for what was missed meanwhile.
+func (c *connection) onBusBack(ctx actor.Context) {
+	for _, t := range slices.Clone(c.turns) {
+		c.apply(ctx, t, t.heal())
+	}
+}
+
+func (c *connection) onSilence(ctx actor.Context, now time.Time) {
+	for _, t := range slices.Clone(c.turns) {
+		c.apply(ctx, t, t.silence(now))
+	}
+}

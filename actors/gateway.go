@@ -1,0 +1,399 @@
+package actors
+
+import (
+	"context"
+	crand "crypto/rand"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/limit"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// Jobs is what a gateway needs of the bus. No method blocks; while the bus is
+// down they fail at once and nothing is kept for later.
+type Jobs interface {
+	Ask(job *bus.Job) error
+	Control(worker string, c *bus.Control) error
+	Beat(b *bus.Beat) error
+	Connected() bool
+	MaxPayload() int
+}
+
+// GatewayConfig is what a gateway obeys.
+type GatewayConfig struct {
+	Version string
+	Limits  limit.Config
+	Pool    PoolConfig
+	Chat    ChatConfig
+	Runs    RunsConfig
+	Live    Live
+}
+
+// Live is what can change while the gateway runs. It is swapped whole.
+type Live struct {
+	Limits          limit.Config
+	DefaultProvider string
+	Providers       map[string]string // configured here: name → type
+	Products        map[string]Product
+}
+
+// Gateway is the gateway's tree and its front door. Its tables (leases,
+// windows, followers) live here, outside the actors that use them, and survive
+// every crash below.
+type Gateway struct {
+	// Set once.
+	id        string
+	cfg       GatewayConfig
+	sys       *System
+	jobs      Jobs
+	log       zerolog.Logger
+	metrics   *Metrics
+	gate      *gate
+	leases    *limit.Leases
+	followers *followers
+	root      *actor.PID
+	pool      *actor.PID
+	rosterPID *actor.PID
+	children  *actor.PID // connections
+
+	live     atomic.Pointer[Live]
+	roster   atomic.Pointer[rosterView]
+	draining atomic.Bool
+	everUp   atomic.Bool  // the bus was there at least once
+	busDown  atomic.Int64 // unix nanoseconds since when; 0 = up
+	counts   counts
+	folded   fold
+	stopTick context.CancelFunc
+	lookedAt time.Time // of tick alone: when it last looked for silent turns
+}
+
+// counts are the totals of the status page.
+type counts struct {
+	active, sockets              atomic.Int64
+	accepted, rejected           atomic.Uint64
+	completed, cancelled, failed atomic.Uint64
+}
+
+// newToken makes a server-made name: unguessable, and safe as a subject token.
+func newToken() string { return crand.Text() }
+
+// NewGateway builds the tree. Start must follow before the first Open.
+func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *Gateway {
+	g := &Gateway{
+		id: newToken()[:12], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
+		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
+	}
+	g.log = log.With().Str("gateway", g.id).Logger()
+	g.gate = &gate{
+		sys: sys, windows: limit.NewWindows(cfg.Live.Limits), fallback: limit.NewFallback(cfg.Live.Limits),
+		leases: g.leases, log: g.log, metrics: sys.metrics,
+	}
+	g.live.Store(&cfg.Live)
+	g.metrics.poolLimit.Set(float64(cfg.Pool.MaxConnections))
+	return g
+}
+
+// ID names this gateway on the bus; new at every start.
+func (g *Gateway) ID() string { return g.id }
+
+// Start spawns the tree and begins to beat.
+func (g *Gateway) Start() error {
+	ready := make(chan struct{})
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &gatewayRoot{guard: guard{sys: g.sys, kind: kindGateway, parents: true}, gateway: g, ready: ready}
+	},
+		actor.WithGuardian(&rootStrategy{sys: g.sys}),
+		actor.WithSupervisor(g.sys.supervise(gatewayRules)))
+	root, err := g.sys.root.SpawnNamed(props, kindGateway+"-"+g.id)
+	if err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	g.root = root
+	<-ready
+	ctx, cancel := context.WithCancel(context.Background())
+	g.stopTick = cancel
+	g.sys.every(ctx, "gateway beat", beatEvery, g.tick)
+	return nil
+}
+
+func gatewayRules(kind string) directive {
+	if kind == kindConnections {
+		return resumeChild
+	}
+	return restartChild
+}
+
+// gatewayRoot only spawns.
+type gatewayRoot struct {
+	guard
+	gateway *Gateway
+	ready   chan struct{}
+}
+
+// Receive is the table of contents of the root.
+func (r *gatewayRoot) Receive(ctx actor.Context) {
+	defer r.caught(ctx)
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		defer r.spawn(ctx) // no panic on the way can skip it: a resumed root does not start again
+	}
+	r.enter(ctx)
+}
+
+func (r *gatewayRoot) spawn(ctx actor.Context) {
+	g := r.gateway
+	child := func(name string, producer actor.Producer, opts ...actor.PropsOption) *actor.PID {
+		pid, err := ctx.SpawnNamed(actor.PropsFromProducer(producer, opts...), name)
+		if err != nil {
+			panic(err)
+		}
+		return pid
+	}
+	of := func(kind string) guard { return guard{sys: g.sys, kind: kind} }
+	g.gate.limiter.Store(child(kindLimiter, func() actor.Actor { return &limiter{guard: of(kindLimiter), gate: g.gate} }))
+	g.pool = child(kindPool, func() actor.Actor {
+		return &pool{guard: of(kindPool), leases: g.leases, windows: g.gate.windows, metrics: g.metrics}
+	})
+	g.rosterPID = child(kindRoster, func() actor.Actor {
+		return &roster{guard: of(kindRoster), gateway: g, log: g.log, workers: map[string]*bus.Beat{}}
+	})
+	g.children = child(kindConnections, func() actor.Actor { return g.sys.newConnections(g) },
+		actor.WithSupervisor(g.sys.supervise(func(string) directive { return stopChild })))
+	close(r.ready)
+}
+
+// connectionProps is how one connection is made.
+func (g *Gateway) connectionProps(s *Session) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &connection{
+			guard: guard{sys: g.sys, kind: kindConnection}, gateway: g, session: s, socket: s.socket, client: &s.client,
+		}
+	}, actor.WithMailbox(actor.UnboundedLockfree()))
+}
+
+// Open introduces a client and its socket.
+func (g *Gateway) Open(socket Socket, c protocol.Client) *Session {
+	s := &Session{gateway: g, socket: socket, client: c}
+	g.sys.root.Send(g.children, &open{session: s})
+	return s
+}
+
+// tick is the gateway's pulse.
+func (g *Gateway) tick(now time.Time) {
+	_ = g.jobs.Beat(&bus.Beat{
+		Role: bus.RoleGateway, ID: g.id, Version: g.cfg.Version, Sent: now.UnixMilli(),
+		Active: g.followers.count(), Draining: g.draining.Load(),
+	}) // without a bus nobody would hear it anyway
+	root := g.sys.root
+	root.Send(g.rosterPID, &rosterTick{now: now})
+	root.Send(g.children, &sweepIdle{now: now})
+	g.watchBus(now)
+	g.gate.sweep(now)
+	if now.Sub(g.lookedAt) >= silenceCheck {
+		g.lookedAt = now
+		for _, pid := range g.followers.live() {
+			root.Send(pid, &checkSilence{now: now})
+		}
+	}
+}
+
+// watchBus ends turns that waited for the bus longer than runs.grace.
+func (g *Gateway) watchBus(now time.Time) {
+	since := g.busDown.Load()
+	if since == 0 || now.Sub(time.Unix(0, since)) < g.cfg.Runs.Grace {
+		return
+	}
+	for _, pid := range g.followers.live() {
+		g.sys.root.Send(pid, &busLost{})
+	}
+}
+
+// BusDown and BusUp are called by whoever holds the bus, from any goroutine.
+func (g *Gateway) BusDown() { g.busDown.CompareAndSwap(0, time.Now().UnixNano()) }
+
+// BusUp makes every live turn ask for what it missed.
+func (g *Gateway) BusUp() {
+	g.everUp.Store(true)
+	if g.busDown.Swap(0) == 0 {
+		return
+	}
+	for _, pid := range g.followers.live() {
+		g.sys.root.Send(pid, &busBack{})
+	}
+}
+
+// Heard takes every beat on the bus, our own too.
+func (g *Gateway) Heard(b *bus.Beat, received time.Time) {
+	g.sys.root.Send(g.rosterPID, &beatHeard{beat: b, received: received})
+}
+
+// Reload swaps what can change live.
+func (g *Gateway) Reload(l Live) {
+	g.live.Store(&l)
+	g.gate.windows.SetConfig(l.Limits)
+	g.gate.fallback.SetConfig(l.Limits)
+}
+
+// Event implements bus.GatewayHandler: what a run says goes to its follower.
+func (g *Gateway) Event(e *bus.Event) {
+	pid := g.followers.pid(e.To)
+	if pid == nil {
+		return
+	}
+	if e.Type == bus.EventChunk {
+		g.sys.root.Send(pid, &chunkArrived{to: e.To, seq: e.Seq, text: e.Text})
+		return
+	}
+	g.sys.root.Send(pid, &eventArrived{event: *e})
+}
+
+// Reply implements bus.GatewayHandler. An accept that nobody waits for any more
+// is released.
+func (g *Gateway) Reply(to uint64, r *bus.Reply) {
+	pid := g.followers.pid(to)
+	if pid == nil {
+		if r.Type == bus.ReplyAccepted {
+			g.release(to, r)
+		}
+		return
+	}
+	if r.Type == bus.ReplyAccepted || r.Type == bus.ReplyFound {
+		g.followers.bind(to, r.Run, r.Worker)
+	}
+	g.sys.root.Send(pid, &replied{to: to, reply: r})
+}
+
+// NoResponders implements bus.GatewayHandler.
+func (g *Gateway) NoResponders(to uint64) {
+	if pid := g.followers.pid(to); pid != nil {
+		g.sys.root.Send(pid, &noResponders{to: to})
+	}
+}
+
+func (g *Gateway) release(to uint64, r *bus.Reply) {
+	_ = g.jobs.Control(r.Worker, &bus.Control{Type: bus.ControlRelease, Run: r.Run, Gateway: g.id, To: to}) // else the run's own clock ends it
+}
+
+// leave tells the workers that a connection follows its runs no more.
+func (g *Gateway) leave(s *Session, byServer bool) {
+	for _, l := range g.followers.leave(s, g.id, byServer) {
+		_ = g.jobs.Control(l.worker, l.control) // without a bus the worker misses our beats instead
+	}
+}
+
+// workerOf reads the worker off a run_id, in the roster's own spelling.
+func (g *Gateway) workerOf(run string) (string, bool) {
+	token, _, ok := strings.Cut(run, runSeparator)
+	if !ok {
+		return "", false
+	}
+	b := viewOf(&g.roster).workers[token]
+	if b == nil {
+		return "", false
+	}
+	return b.ID, true
+}
+
+// runSeparator stands between a run's worker and its random part.
+const runSeparator = "-"
+
+func (g *Gateway) publicKey(worker string) []byte {
+	if b := viewOf(&g.roster).workers[worker]; b != nil {
+		return b.PublicKey
+	}
+	return nil
+}
+
+// offered tells whether a live worker serves the provider.
+func (g *Gateway) offered(name string) bool {
+	_, ok := viewOf(&g.roster).offers[name]
+	return ok
+}
+
+// providerType tells the type of a provider that is configured here or served
+// by a live worker.
+func (g *Gateway) providerType(name string) (string, bool) {
+	if t, ok := g.live.Load().Providers[name]; ok {
+		return t, true
+	}
+	o, ok := viewOf(&g.roster).offers[name]
+	return o.Type, ok
+}
+
+func (g *Gateway) knowsProduct(id string) bool {
+	_, ok := g.Product(id)
+	return ok
+}
+
+// Product tells the name of a product. An empty table knows every id.
+func (g *Gateway) Product(id string) (string, bool) {
+	products := g.live.Load().Products
+	if len(products) == 0 {
+		return "", true
+	}
+	p, ok := products[id]
+	return p.Name, ok
+}
+
+// drainSpread picks a client's own moment to leave: the more clients, the wider
+// they are spread, at most over half the time that is left.
+func (g *Gateway) drainSpread(until time.Time) time.Duration {
+	span := min(time.Until(until)/2, time.Duration(g.counts.active.Load())*5*time.Millisecond)
+	if span <= 0 {
+		return 0
+	}
+	return rand.N(span)
+}
+
+// Drain stops admitting, lets live turns end until ctx ends, then closes every
+// connection. It returns when all are closed or a second after ctx ended.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.draining.Store(true)
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now().Add(time.Minute)
+	}
+	g.sys.root.Send(g.children, &drainAll{until: until})
+	poll(ctx, func() bool { return g.counts.active.Load() == 0 })
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainRest)
+	defer cancel()
+	words, enough := context.WithTimeout(last, drainRest/2)
+	defer enough()
+	poll(words, func() bool { return g.followers.count() == 0 })
+	g.sys.root.Send(g.children, &closeAll{})
+	poll(last, func() bool { return g.counts.active.Load() == 0 })
+}
+
+// drainRest is what a drain may take beyond its deadline: half for the workers'
+// last words, half for the clients' last frames.
+const drainRest = time.Second
+
+// poll waits for done or the end of ctx: a drain is rare, and nothing has to be
+// told about it.
+func poll(ctx context.Context, done func() bool) {
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// Stop ends the tree.
+func (g *Gateway) Stop(ctx context.Context) {
+	g.draining.Store(true)
+	if g.stopTick != nil {
+		g.stopTick()
+	}
+	_ = g.jobs.Beat(&bus.Beat{Role: bus.RoleGateway, ID: g.id, Sent: time.Now().UnixMilli(), Leaving: true})
+	g.sys.stop(ctx, g.root)
+}

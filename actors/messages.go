@@ -1,0 +1,139 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/actors/limit"
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// Every message, grouped by who receives it. An order is a verb, a fact a
+// participle. Nothing is changed after it was sent.
+
+// To the limiter.
+type (
+	// decide asks for one decision; an answer after until is not wanted.
+	decide struct {
+		from    *actor.PID
+		n       uint32 // names the ask among those of one connection
+		until   time.Time
+		message bool // a chat message; else a connection
+		address string
+		session string
+		options limit.ConnectOptions
+	}
+	// probe is answered by being handled: the limiter is back.
+	probe struct{}
+)
+
+// To the pool.
+type acquire struct {
+	from    *actor.PID
+	n       uint32
+	address string
+	session string
+}
+
+// To the supervisor of connections.
+type (
+	open      struct{ session *Session }
+	sweepIdle struct{ now time.Time }
+	drainAll  struct{ until time.Time }
+	closeAll  struct{}
+)
+
+// To a connection.
+type (
+	// asked is one request of the client.
+	asked struct{ request protocol.Request }
+	// socketClosed says that the client is gone.
+	socketClosed struct{ cause protocol.Cause }
+
+	decided struct {
+		n        uint32
+		decision limit.Decision
+		charged  *limit.Decision // set where the fallback decided: what the windows were charged
+	}
+	limiterLate struct{ ask *decide }
+	granted     struct{ n uint32 }
+	full        struct {
+		n     uint32
+		scope limit.Scope
+	}
+	poolLate struct{ n uint32 }
+
+	// replied is a worker's answer to a job, a resume or a cancel.
+	replied struct {
+		to    uint64
+		reply *bus.Reply
+	}
+	noResponders struct{ to uint64 }
+	offerLate    struct{ to uint64 }
+	retryDue     struct{ to uint64 }
+
+	chunkArrived struct {
+		to   uint64
+		seq  uint64
+		text []byte
+	}
+	eventArrived struct{ event bus.Event }
+	workerLost   struct{ to uint64 }
+	busLost      struct{} // for longer than a turn may wait
+	busBack      struct{}
+	checkSilence struct{ now time.Time }
+
+	idled    struct{}
+	drain    struct{ until time.Time }
+	endNow   struct{} // the drain is over
+	closeDue struct{}
+)
+
+// To the roster.
+type (
+	beatHeard struct {
+		beat     *bus.Beat
+		received time.Time
+	}
+	rosterTick struct{ now time.Time }
+)
+
+// To a provider's supervisor.
+type (
+	startRun struct {
+		job   *bus.Job
+		reply string
+	}
+)
+
+// To a run.
+type (
+	keyArrived  struct{ sealed []byte }
+	keyLate     struct{}
+	piece       struct{ text []byte }
+	streamEnded struct {
+		result provider.Result
+		err    error
+	}
+	clockDue struct{}
+	followed struct {
+		control *bus.Control
+		reply   string
+	}
+	stopRun struct {
+		control *bus.Control
+		reply   string
+	}
+	stopLate     struct{}
+	followerGone struct{ control *bus.Control }
+	acknowledged struct {
+		gateway string
+		to      uint64
+	}
+	graceOver struct{ round int }
+	repeatDue struct{}
+	expire    struct{}
+	shutDown  struct{}
+)

@@ -1,0 +1,89 @@
+package actors
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are the families that the actors feed. One per process; every family
+// is present from the start. No label is ever made from a client's bytes.
+type Metrics struct {
+	limitDecisions *prometheus.CounterVec
+	limiterAway    prometheus.Gauge
+	restarts       *prometheus.CounterVec
+	panics         *prometheus.CounterVec
+	deadLetters    prometheus.Counter
+
+	connections      *prometheus.CounterVec
+	connectionsState *prometheus.GaugeVec
+	poolSlots        prometheus.Gauge
+	poolLimit        prometheus.Gauge
+
+	runsActive *prometheus.GaugeVec
+	runs       *prometheus.CounterVec
+	chunks     prometheus.Counter
+	tokens     *prometheus.CounterVec
+	firstToken prometheus.Histogram
+	chunkGap   prometheus.Histogram
+	cancel     prometheus.Histogram
+}
+
+// NewMetrics makes the families and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		r.MustRegister(g)
+		return g
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
+	seconds := func(name, help string, buckets ...float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		r.MustRegister(h)
+		return h
+	}
+	m := &Metrics{
+		limitDecisions:   counter("troupe_limit_decisions_total", "Decisions of the limiter.", "limit", "result"),
+		limiterAway:      gauge("troupe_limiter_degraded", "1 while the static fallback decides instead of the limiter."),
+		restarts:         counter("troupe_actor_restarts_total", "Actors that came back after a panic.", "kind"),
+		panics:           counter("troupe_panics_total", "Panics caught.", "kind"),
+		connections:      counter("troupe_connections_total", "Connections by how their admission went.", "result"),
+		connectionsState: gauges("troupe_connections", "Connections now.", "state"),
+		poolSlots:        gauge("troupe_pool_slots", "Pool slots held."),
+		poolLimit:        gauge("troupe_pool_limit", "Pool slots in all."),
+		runsActive:       gauges("troupe_runs_active", "Runs that generate now.", "provider"),
+		runs:             counter("troupe_runs_total", "Ended runs.", "provider", "outcome"),
+		tokens:           counter("troupe_tokens_total", "Tokens of ended runs.", "provider", "direction", "estimated"),
+		firstToken:       seconds("troupe_time_to_first_token_seconds", "From the provider call to its first text.", .01, .03, .1, .3, 1, 3, 10, 30, 100),
+		chunkGap:         seconds("troupe_chunk_gap_seconds", "Longest silence inside an ended answer.", .01, .03, .1, .3, 1, 3, 10, 30),
+		cancel:           seconds("troupe_cancel_seconds", "From a cancel to the end of the provider call.", .001, .003, .01, .03, .1, .3, 1, 3),
+	}
+	dead := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_dead_letters_total", Help: "Messages to actors that are gone."})
+	chunks := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_chunks_total", Help: "Chunks that runs published."})
+	r.MustRegister(dead, chunks)
+	m.deadLetters, m.chunks = dead, chunks
+	m.touch()
+	return m
+}
+
+// touch makes the series of every closed list visible before their first event.
+func (m *Metrics) touch() {
+	for _, limit := range []string{"connection", "message", "session"} {
+		for _, result := range []string{"allowed", "rejected", "fallback"} {
+			m.limitDecisions.WithLabelValues(limit, result)
+		}
+	}
+	for _, kind := range kinds() {
+		m.restarts.WithLabelValues(kind)
+		m.panics.WithLabelValues(kind)
+	}
+	for _, result := range []string{"accepted", "rejected"} {
+		m.connections.WithLabelValues(result)
+	}
+	m.connectionsState.WithLabelValues("open")
+}

@@ -1,0 +1,91 @@
+package actors
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// providerSupervisor is the supervisor of one provider's runs: it spawns them
+// and settles what a dead one owed. It is resumed after a panic, never
+// restarted, so its children live on.
+type providerSupervisor struct {
+	guard
+	worker *Worker
+	served *served
+}
+
+// Receive is the table of contents of a provider. Settling is deferred: no
+// panic on the way can skip it.
+func (p *providerSupervisor) Receive(ctx actor.Context) {
+	defer p.caught(ctx)
+	if m, ok := ctx.Message().(*actor.Terminated); ok {
+		defer p.onTerminated(m.Who)
+	}
+	if m, ok := ctx.Message().(*startRun); ok {
+		spawned := false
+		defer func() {
+			if !spawned {
+				p.worker.freeSlot()
+			}
+		}()
+		p.enter(ctx)
+		p.onStart(ctx, m)
+		spawned = true
+		return
+	}
+	p.enter(ctx)
+}
+
+func (p *providerSupervisor) onStart(ctx actor.Context, m *startRun) {
+	r := &runRecord{
+		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply,
+		followers: []*listener{{gateway: m.job.Gateway, to: m.job.To}},
+	}
+	setup := p.served.setup.Load()
+	r.pid = ctx.ActorSystem().NewLocalPID(ctx.Self().GetId() + "/" + r.id)
+	p.worker.runs.add(r) // before its accept is out: the next word of its gateway finds it
+	if _, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor {
+		return newRun(p.worker, r, setup)
+	}, actor.WithMailbox(actor.UnboundedLockfree())), r.id); err != nil {
+		p.worker.runs.take(r.pid)
+		panic(err) // names are unique: a bug
+	}
+	p.worker.metrics.runsActive.WithLabelValues(p.served.name).Inc()
+}
+
+// onTerminated settles: the one who watches, not the one who failed, emits the
+// terminal event of a run that crashed, stops its provider call and frees its
+// slot.
+func (p *providerSupervisor) onTerminated(who *actor.PID) {
+	r := p.worker.runs.take(who)
+	if r == nil {
+		return
+	}
+	if r.cancel != nil {
+		r.cancel(nil)
+	}
+	if !r.told {
+		p.worker.log.Error().Str("run", r.id).Msg("Run crashed")
+		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
+		for _, f := range r.followers {
+			p.worker.speaker.Publish(f.gateway, &bus.Event{
+				Type: bus.EventError, To: f.to, Seq: r.seq + 1, Code: string(protocol.Internal),
+				Message: "The answer broke off inside the server. Ask again.",
+			}, true)
+		}
+	}
+	p.free(r)
+}
+
+func (p *providerSupervisor) free(r *runRecord) { p.worker.free(r) }
+
+// free gives a run's slot back, once.
+func (w *Worker) free(r *runRecord) {
+	if r.freed {
+		return
+	}
+	r.freed = true
+	w.metrics.runsActive.WithLabelValues(r.job.Provider).Dec()
+	w.freeSlot()
+}

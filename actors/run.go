@@ -1,0 +1,377 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// runState is how far a generation has come.
+type runState uint8
+
+const (
+	runWaitingKey runState = iota // accepted; the user's sealed key is on its way
+	runStreaming                  // the provider was called
+	runStopping                   // the provider call is being ended; its return decides
+	runOver                       // the terminal event is out
+)
+
+// Why a provider call was ended by us. The run's cause decides its terminal.
+var (
+	errCancelled = errors.New("cancelled")
+	errTooLong   = errors.New("longer than runs.max_output_bytes")
+	errShutdown  = errors.New("worker shuts down")
+	errNoKey     = errors.New("the sealed key did not arrive")
+)
+
+// Clocks of a run besides its provider's.
+const (
+	keyPatience  = 5 * time.Second        // for the sealed key after the accept
+	stopPatience = 2 * time.Second        // for the provider call to return after a cancel
+	saySeqEvery  = 5 * time.Second        // a silent run says its last seq
+	repeatFirst  = 100 * time.Millisecond // until a terminal is acknowledged, doubling
+	repeatMax    = 30 * time.Second
+)
+
+// run is one generation. It owns the text so far, the sequence numbers and the
+// provider call, and it outlives the sockets that follow it.
+type run struct {
+	guard
+
+	// Set once.
+	worker *Worker
+	record *runRecord
+	setup  *ProviderSetup
+	log    zerolog.Logger
+	clocks clocks
+	piece  int // bytes of escaped text that one event may carry
+
+	// Shared with the provider call.
+	alive atomic.Int64 // unix nanoseconds of the vendor's last byte
+
+	// Owned by Receive.
+	state   runState
+	script  transcript
+	scratch []byte
+	raw     int   // bytes of text before escaping
+	cause   error // why we ended the call; nil = we did not
+	final   *bus.Event
+	nobody  bool // no client can come back: it has no name, or its accept was released
+	round   int  // counts departures, so that an old grace does not end a new stay
+	repeat  time.Duration
+	clock   *time.Timer // what is due next; once over, the end of keeping
+	again   *time.Timer // the second look at a stop or at an unacknowledged end
+	said    time.Time   // when the followers last heard something
+	called  time.Time
+	stopped time.Time
+	gap     time.Duration // longest silence inside the answer
+}
+
+// clocks of one provider call.
+type clocks struct{ first, stall, whole time.Duration }
+
+func newRun(w *Worker, r *runRecord, setup *ProviderSetup) *run {
+	or := func(own, common time.Duration) time.Duration {
+		if own > 0 {
+			return own
+		}
+		return common
+	}
+	c, all := setup.Config, w.cfg.Runs
+	return &run{
+		guard: guard{sys: w.sys, kind: kindRun}, worker: w, record: r, setup: setup,
+		log:    w.log.With().Str("run", r.id).Str("session", r.job.Session).Logger(),
+		clocks: clocks{or(c.FirstTokenTimeout, all.FirstTokenTimeout), or(c.StallTimeout, all.StallTimeout), or(c.Timeout, all.Timeout)},
+		piece:  max(w.bus.MaxPayload()/2-512, 256),
+	}
+}
+
+// Receive is the table of contents of a run.
+func (r *run) Receive(ctx actor.Context) {
+	defer r.caught(ctx)
+	r.enter(ctx)
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		r.onStarted(ctx)
+
+	case *piece: // provider call → us; first because it is the hot path
+		r.onPiece(ctx, m.text)
+	case *streamEnded:
+		r.onStreamEnded(ctx, m)
+
+	case *keyArrived: // gateway → us
+		r.onKey(ctx, m.sealed)
+	case *stopRun:
+		r.onStop(ctx, m)
+	case *followed:
+		r.onFollowed(ctx, m)
+	case *followerGone:
+		r.onFollowerGone(ctx, m.control)
+	case *acknowledged:
+		r.onAcknowledged(ctx, m)
+
+	case *clockDue: // clocks → us
+		r.onClock(ctx)
+	case *keyLate:
+		r.onKeyLate(ctx)
+	case *stopLate:
+		r.onStopLate(ctx)
+	case *graceOver:
+		r.onGraceOver(ctx, m.round)
+	case *repeatDue:
+		r.onRepeat(ctx)
+	case *expire:
+		r.onExpire(ctx)
+	case *shutDown:
+		r.onShutDown(ctx)
+	case *actor.Stopping:
+		r.letGo()
+	}
+}
+
+// onStarted accepts the job: published before the vendor is called.
+func (r *run) onStarted(ctx actor.Context) {
+	job := r.record.job
+	r.said, r.nobody = time.Now(), job.Name == ""
+	if err := r.worker.bus.Reply(r.record.reply, &bus.Reply{Type: bus.ReplyAccepted, Run: r.record.id, Worker: r.worker.id}); err != nil {
+		r.log.Warn().Err(err).Msg("Job could not be accepted")
+		r.over(ctx)
+		ctx.Stop(ctx.Self())
+		return
+	}
+	r.log.Info().Str("provider", job.Provider).Str("gateway", job.Gateway).Msg("Run accepted")
+	if job.NeedsKey {
+		r.clock = after(r.sys, keyPatience, ctx.Self(), &keyLate{})
+		return
+	}
+	r.call(ctx, protocol.Secret{})
+}
+
+// onKey opens the user's key. A key that cannot be opened ends the run.
+func (r *run) onKey(ctx actor.Context, sealed []byte) {
+	if r.state != runWaitingKey {
+		return
+	}
+	plain, err := r.worker.keys.Open(sealed, bus.SealInfo(r.record.id, r.record.job.Provider))
+	if err != nil {
+		r.log.Warn().Err(err).Msg("Sealed key could not be opened")
+		r.end(ctx, r.failure(protocol.Internal, "Your key did not arrive intact. Ask again.", 0))
+		return
+	}
+	r.call(ctx, protocol.NewSecret(plain))
+}
+
+func (r *run) onKeyLate(ctx actor.Context) {
+	if r.state == runWaitingKey {
+		r.log.Warn().Err(errNoKey).Msg("Run without its key")
+		r.end(ctx, r.failure(protocol.Internal, "Your key did not arrive at the worker. Ask again.", 1))
+	}
+}
+
+// call asks the vendor, in a goroutine of its own whose end is a message.
+func (r *run) call(ctx actor.Context, key protocol.Secret) {
+	r.stopClock()
+	q, err := ask(r.record.job, key)
+	if err != nil {
+		key.Zero()
+		r.end(ctx, r.failure(protocol.InvalidMessage, "The messages of this question cannot be read.", 0))
+		return
+	}
+	call, cancel := context.WithCancelCause(context.Background())
+	r.record.cancel = cancel
+	r.state, r.called = runStreaming, time.Now()
+	r.alive.Store(r.called.UnixNano())
+	self, vendor := ctx.Self(), r.setup.Provider
+	s := &sink{root: r.sys.root, pid: self, alive: &r.alive, room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack}
+	r.sys.run("provider call", func() {
+		defer key.Zero()
+		result, err := vendor.Stream(call, q, s)
+		r.sys.root.Send(self, &streamEnded{result: result, err: err})
+	}, func() {
+		r.sys.root.Send(self, &streamEnded{err: &protocol.Error{Code: protocol.Internal, Message: "The provider's adapter failed."}})
+	})
+	r.arm(ctx, r.called)
+}
+
+// ask makes a vendor's question of a job.
+func ask(job *bus.Job, key protocol.Secret) (*provider.Question, error) {
+	q := &provider.Question{
+		Model: job.Model, System: job.System, Temperature: job.Temperature, MaxTokens: job.MaxTokens, Key: key,
+	}
+	if err := json.Unmarshal(job.Messages, &q.Messages); err != nil || len(q.Messages) == 0 {
+		return nil, fmt.Errorf("messages of job %s: %w", job.Job, errors.Join(err, errNoMessages))
+	}
+	return q, nil
+}
+
+var errNoMessages = errors.New("none, or not a list of role and content")
+
+// utf8Slack lets the sink pass one piece beyond the bound, so that the run sees
+// that it was reached.
+const utf8Slack = 64 << 10
+
+// sink is the provider call's way to its run. It copies, sends and never blocks.
+type sink struct {
+	root  *actor.RootContext
+	pid   *actor.PID
+	alive *atomic.Int64
+	room  int // bytes that may still be sent: bounds the run's mailbox
+}
+
+// Text implements provider.Sink.
+func (s *sink) Text(text []byte) {
+	s.Progress()
+	if len(text) == 0 || s.room <= 0 {
+		return
+	}
+	s.room -= len(text)
+	s.root.Send(s.pid, &piece{text: append([]byte(nil), text...)})
+}
+
+// Progress implements provider.Sink.
+func (s *sink) Progress() { s.alive.Store(time.Now().UnixNano()) }
+
+// onPiece numbers a piece of text and tells it to everyone. This is the hot
+// path: the text is escaped here, once.
+func (r *run) onPiece(ctx actor.Context, text []byte) {
+	if r.state != runStreaming {
+		return
+	}
+	if bound := r.worker.cfg.Runs.MaxOutputBytes; r.raw+len(text) > bound {
+		text = wholeCharacters(text, bound-r.raw)
+		defer r.stopCall(ctx, errTooLong)
+	}
+	r.raw += len(text)
+	r.scratch = protocol.AppendEscaped(r.scratch[:0], text)
+	for rest := r.scratch; len(rest) > 0; {
+		n := len(rest)
+		if n > r.piece {
+			n = protocol.SplitEscaped(rest, r.piece)
+		}
+		r.say(rest[:n])
+		rest = rest[n:]
+	}
+}
+
+func (r *run) say(escaped []byte) {
+	now := time.Now()
+	seq := r.script.add(escaped)
+	r.record.seq = seq
+	if seq == 1 {
+		r.worker.metrics.firstToken.Observe(now.Sub(r.called).Seconds())
+	} else if gap := now.Sub(r.said); gap > r.gap {
+		r.gap = gap
+	}
+	r.said = now
+	r.worker.metrics.chunks.Inc()
+	for _, f := range r.record.followers {
+		e := bus.Event{Type: bus.EventChunk, To: f.to, Seq: seq, Text: escaped}
+		r.worker.speaker.Publish(f.gateway, &e, seq == 1)
+	}
+}
+
+// wholeCharacters cuts text to at most max bytes without splitting a character.
+func wholeCharacters(text []byte, max int) []byte {
+	if max <= 0 {
+		return nil
+	}
+	for max > 0 && max < len(text) && text[max]&0xC0 == 0x80 {
+		max--
+	}
+	return text[:min(max, len(text))]
+}
+
+// stopCall ends the provider call; its return ends the run, or the second look.
+func (r *run) stopCall(ctx actor.Context, why error) {
+	if r.state != runStreaming {
+		return
+	}
+	r.state, r.cause, r.stopped = runStopping, why, time.Now()
+	r.record.cancel(why)
+	r.lookAgain(ctx, stopPatience, &stopLate{})
+}
+
+// arm starts the clock that is due next.
+func (r *run) arm(ctx actor.Context, now time.Time) {
+	due := r.said.Add(saySeqEvery)
+	if r.state == runStreaming {
+		if d := r.called.Add(r.clocks.whole); d.Before(due) {
+			due = d
+		}
+		if d := r.silenceDue(); d.Before(due) {
+			due = d
+		}
+	}
+	r.clock = after(r.sys, max(due.Sub(now), time.Millisecond), ctx.Self(), &clockDue{})
+}
+
+// silenceDue is when the vendor has been silent for too long.
+func (r *run) silenceDue() time.Time {
+	patience := r.clocks.stall
+	if r.script.seq() == 0 {
+		patience = r.clocks.first
+	}
+	return time.Unix(0, r.alive.Load()).Add(patience)
+}
+
+func (r *run) onClock(ctx actor.Context) {
+	if r.state == runOver {
+		return
+	}
+	now := time.Now()
+	if r.state == runStreaming {
+		switch {
+		case !now.Before(r.called.Add(r.clocks.whole)):
+			r.timeOut(ctx, fmt.Sprintf("The answer took longer than %s in all.", r.clocks.whole))
+		case !now.Before(r.silenceDue()) && r.script.seq() == 0:
+			r.timeOut(ctx, fmt.Sprintf("The provider said nothing for %s.", r.clocks.first))
+		case !now.Before(r.silenceDue()):
+			r.timeOut(ctx, fmt.Sprintf("The provider fell silent for %s in the middle of its answer.", r.clocks.stall))
+		}
+	}
+	if now.Sub(r.said) >= saySeqEvery {
+		r.said = now
+		for _, f := range r.record.followers {
+			r.worker.speaker.Publish(f.gateway, &bus.Event{Type: bus.EventStatus, To: f.to, Seq: r.script.seq(), State: protocol.StateStreaming}, false)
+		}
+	}
+	r.arm(ctx, now)
+}
+
+func (r *run) timeOut(ctx actor.Context, message string) {
+	r.stopCall(ctx, &protocol.Error{Code: protocol.ProviderTimeout, Message: message})
+}
+
+// lookAgain replaces the second look.
+func (r *run) lookAgain(ctx actor.Context, d time.Duration, m any) {
+	if r.again != nil {
+		r.again.Stop()
+	}
+	r.again = after(r.sys, d, ctx.Self(), m)
+}
+
+func (r *run) stopClock() {
+	for _, t := range []*time.Timer{r.clock, r.again} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	r.clock, r.again = nil, nil
+}
+
+// letGo is all that ends with the actor: orderly end and crash alike.
+func (r *run) letGo() {
+	r.stopClock()
+	if r.record.cancel != nil {
+		r.record.cancel(nil)
+	}
+}

@@ -1,0 +1,329 @@
+package actors
+
+import (
+	"errors"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// runOverhead is what an ended run costs besides its text, in bytes: the actor
+// with its mailbox, the record, the table entries.
+const runOverhead = 2 << 10
+
+// onStreamEnded: the vendor's connection is closed. What we wanted when we
+// ended the call decides the terminal event; else the vendor's answer does.
+func (r *run) onStreamEnded(ctx actor.Context, m *streamEnded) {
+	if r.state != runStreaming && r.state != runStopping {
+		return
+	}
+	e := &bus.Event{Provider: r.record.job.Provider, Model: m.result.Model, Finish: m.result.Finish, Usage: r.usage(m.result.Usage)}
+	var ours *protocol.Error
+	switch {
+	case errors.Is(r.cause, errCancelled):
+		e.Type = bus.EventCancelled
+		r.worker.metrics.cancel.Observe(time.Since(r.stopped).Seconds())
+	case errors.Is(r.cause, errTooLong):
+		e.Type, e.Finish = bus.EventComplete, protocol.FinishLength
+	case errors.Is(r.cause, errShutdown):
+		e.Type, e.Code, e.Message, e.RetryAfter = bus.EventError, string(protocol.ShuttingDown), "This worker is shutting down. Ask again.", 1
+	case errors.As(r.cause, &ours):
+		r.asError(e, ours)
+	case m.err == nil:
+		e.Type = bus.EventComplete
+	case errors.As(m.err, &ours):
+		r.asError(e, ours)
+	default:
+		r.log.Error().Err(m.err).Msg("Provider call failed without a code")
+		r.asError(e, &protocol.Error{Code: protocol.Internal, Message: "The answer broke off inside the server."})
+	}
+	r.end(ctx, e)
+}
+
+func (r *run) asError(e *bus.Event, err *protocol.Error) {
+	e.Type, e.Code, e.Message, e.RetryAfter = bus.EventError, string(err.Code), err.Message, err.RetryAfter
+	if err.Err != nil {
+		r.log.Warn().Str("code", string(err.Code)).Err(err.Err).Msg("Provider failed")
+	}
+}
+
+func (r *run) failure(code protocol.Code, message string, retryAfter int) *bus.Event {
+	return &bus.Event{Type: bus.EventError, Code: string(code), Message: message, RetryAfter: retryAfter, Provider: r.record.job.Provider}
+}
+
+// usage is what the vendor told, else an estimate: four bytes a token.
+func (r *run) usage(u *protocol.Usage) *bus.Usage {
+	if u != nil {
+		return &bus.Usage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Estimated: u.Estimated}
+	}
+	const bytesPerToken = 4
+	return &bus.Usage{
+		InputTokens:  (len(r.record.job.Messages) + len(r.record.job.System)) / bytesPerToken,
+		OutputTokens: (r.raw + bytesPerToken - 1) / bytesPerToken, Estimated: true,
+	}
+}
+
+// end tells the one terminal event to everyone, gives the slot back, and keeps
+// the text as long as somebody may come for it.
+func (r *run) end(ctx actor.Context, e *bus.Event) {
+	if r.state == runOver {
+		return
+	}
+	e.Seq = r.script.seq() + 1
+	r.final = e
+	r.over(ctx)
+	for _, f := range r.record.followers {
+		r.tellEnd(f)
+	}
+	r.account(e)
+	r.scratch = nil
+	r.worker.runs.keep(r.record, r.script.size()+runOverhead)
+	r.clock = after(r.sys, r.worker.cfg.Runs.Keep, ctx.Self(), &expire{})
+	r.repeat = repeatFirst
+	r.expectAck(ctx)
+}
+
+// over marks the end of the generation.
+func (r *run) over(ctx actor.Context) {
+	r.state = runOver
+	r.record.told = true
+	r.stopClock()
+	r.letGo()
+	r.worker.free(r.record)
+}
+
+func (r *run) tellEnd(f *listener) {
+	e := *r.final
+	e.To = f.to
+	r.worker.speaker.Publish(f.gateway, &e, true)
+}
+
+// account writes the run's one line and its figures.
+func (r *run) account(e *bus.Event) {
+	job, m := r.record.job, r.worker.metrics
+	m.runs.WithLabelValues(job.Provider, e.Type).Inc()
+	m.chunkGap.Observe(r.gap.Seconds())
+	line := r.log.Info().Str("outcome", e.Type).Str("provider", job.Provider).Uint64("chunks", r.script.seq()).
+		Int("bytes", r.raw).Dur("took", time.Since(r.called))
+	if e.Code != "" {
+		line = line.Str("code", e.Code)
+	}
+	if u := e.Usage; u != nil {
+		estimated := "false"
+		if u.Estimated {
+			estimated = "true"
+		}
+		m.tokens.WithLabelValues(job.Provider, "input", estimated).Add(float64(u.InputTokens))
+		m.tokens.WithLabelValues(job.Provider, "output", estimated).Add(float64(u.OutputTokens))
+		line = line.Int("input_tokens", u.InputTokens).Int("output_tokens", u.OutputTokens).Bool("estimated", u.Estimated)
+	}
+	line.Msg("Run ended")
+}
+
+// expectAck repeats the terminal until every follower has it. A run that nobody
+// can name ends when nobody is left to tell.
+func (r *run) expectAck(ctx actor.Context) {
+	for _, f := range r.record.followers {
+		if !f.acked {
+			r.lookAgain(ctx, r.repeat, &repeatDue{})
+			return
+		}
+	}
+	if r.nobody {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+func (r *run) onRepeat(ctx actor.Context) {
+	for _, f := range r.record.followers {
+		if !f.acked {
+			r.tellEnd(f)
+		}
+	}
+	r.repeat = min(2*r.repeat, repeatMax)
+	r.expectAck(ctx)
+}
+
+func (r *run) onAcknowledged(ctx actor.Context, m *acknowledged) {
+	f := r.listener(m.gateway, m.to)
+	if f == nil || r.state != runOver || f.acked {
+		return
+	}
+	f.acked = true
+	if !r.allAcked() {
+		return
+	}
+	if r.again != nil {
+		r.again.Stop()
+	}
+	if r.nobody {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+func (r *run) allAcked() bool {
+	for _, f := range r.record.followers {
+		if !f.acked {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) onExpire(ctx actor.Context) {
+	if r.state == runOver {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+func (r *run) onShutDown(ctx actor.Context) {
+	switch r.state {
+	case runWaitingKey:
+		r.end(ctx, r.failure(protocol.ShuttingDown, "This worker is shutting down. Ask again.", 1))
+	case runStreaming:
+		r.stopCall(ctx, errShutdown)
+	}
+}
+
+// onStopLate: the provider call did not return after it was cancelled. The
+// client is told the truth, and no more text is taken.
+func (r *run) onStopLate(ctx actor.Context) {
+	if r.state != runStopping {
+		return
+	}
+	r.log.Error().Str("provider", r.record.job.Provider).Msg("Provider call does not end")
+	if !errors.Is(r.cause, errCancelled) {
+		r.onStreamEnded(ctx, &streamEnded{}) // why we stopped it is the whole answer
+		return
+	}
+	r.end(ctx, r.failure(protocol.Internal, "The provider did not confirm that it stopped.", 0))
+}
+
+// listener finds a follower.
+func (r *run) listener(gateway string, to uint64) *listener {
+	for _, f := range r.record.followers {
+		if f.gateway == gateway && f.to == to {
+			return f
+		}
+	}
+	return nil
+}
+
+// onStop ends the generation for everyone. Its terminal is the acknowledgement.
+// Who is no follower yet becomes one, with the whole text.
+func (r *run) onStop(ctx actor.Context, m *stopRun) {
+	c := m.control
+	if r.listener(c.Gateway, c.To) == nil {
+		if c.Session != r.record.job.Session || r.state == runOver {
+			r.worker.missing(m.reply)
+			return
+		}
+		r.join(c, m.reply)
+	}
+	switch r.state {
+	case runWaitingKey:
+		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
+	case runStreaming:
+		r.stopCall(ctx, errCancelled)
+	}
+}
+
+// onFollowed fills a follower's gap, or takes a new follower in.
+func (r *run) onFollowed(ctx actor.Context, m *followed) {
+	c := m.control
+	f := r.listener(c.Gateway, c.To)
+	switch {
+	case f == nil && c.Session != r.record.job.Session:
+		r.worker.missing(m.reply)
+		return
+	case max(c.After, c.Cut) > r.script.seq():
+		_ = r.worker.bus.Reply(m.reply, &bus.Reply{
+			Type: bus.ReplyRefused, Worker: r.worker.id, Run: r.record.id,
+			Code: string(protocol.InvalidMessage), Message: "`after` is beyond the last seq of this run.",
+		}) // else the asker's clock ends it
+		return
+	case f == nil:
+		f = r.join(c, m.reply)
+	default:
+		r.recount(f, c)
+	}
+	if r.state == runOver {
+		r.tellEnd(f)
+		if f.acked {
+			f.acked = false
+			r.repeat = repeatFirst
+			r.expectAck(ctx)
+		}
+	}
+}
+
+// join adds a follower and sends it the snapshot.
+func (r *run) join(c *bus.Control, reply string) *listener {
+	f := &listener{gateway: c.Gateway, to: c.To, acked: r.state == runOver}
+	r.record.followers = append(r.record.followers, f)
+	r.round++
+	_ = r.worker.bus.Reply(reply, &bus.Reply{
+		Type: bus.ReplyFound, Run: r.record.id, Worker: r.worker.id, Name: r.record.job.Name,
+	}) // else the asker's clock ends it
+	r.recount(f, c)
+	return f
+}
+
+// recount sends a follower what it missed.
+func (r *run) recount(f *listener, c *bus.Control) {
+	r.script.parts(min(c.After, r.script.seq()), c.Cut, r.piece, func(e bus.Event) {
+		e.To = f.to
+		r.worker.speaker.Publish(f.gateway, &e, !e.More)
+	})
+}
+
+// onFollowerGone takes followers out: one socket, or all of a gateway. When the
+// last one leaves, the policy decides about the generation.
+func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
+	policy := c.OnDisconnect
+	if policy == "" {
+		policy = r.record.job.OnDisconnect
+	}
+	if c.Type == bus.ControlRelease {
+		policy, r.nobody = protocol.OnDisconnectCancel, true
+	}
+	left := r.record.followers[:0]
+	for _, f := range r.record.followers {
+		if f.gateway != c.Gateway || (c.To != 0 && f.to != c.To) {
+			left = append(left, f)
+		}
+	}
+	gone := len(left) < len(r.record.followers)
+	r.record.followers = left
+	if !gone || len(left) > 0 {
+		return
+	}
+	r.alone(ctx, policy)
+}
+
+// alone: nobody follows any more.
+func (r *run) alone(ctx actor.Context, policy string) {
+	r.round++
+	switch {
+	case r.state == runOver:
+		if r.nobody {
+			ctx.Stop(ctx.Self())
+		}
+	case policy == protocol.OnDisconnectContinue:
+	case policy == protocol.OnDisconnectGrace:
+		after(r.sys, r.worker.cfg.Runs.Grace, ctx.Self(), &graceOver{round: r.round})
+	case r.state == runWaitingKey:
+		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
+	default:
+		r.stopCall(ctx, errCancelled)
+	}
+}
+
+func (r *run) onGraceOver(ctx actor.Context, round int) {
+	if round != r.round || len(r.record.followers) > 0 || r.state != runStreaming {
+		return
+	}
+	r.stopCall(ctx, errCancelled)
+}

@@ -1,0 +1,186 @@
+package actors
+
+import (
+	"container/list"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/bus"
+)
+
+// Bounds of what a worker remembers of jobs.
+const (
+	jobsKept = 10 * time.Second // how long a repeat of the bus is recognised
+	lateness = 250 * time.Millisecond
+)
+
+// runTable is a worker's table of runs: by id, with what the watcher of a
+// crashed run needs, and the ledger of ended ones, bounded in bytes, oldest
+// out. Safe for concurrent use.
+type runTable struct {
+	budget int
+	expire func(*actor.PID)
+
+	mu    sync.Mutex
+	byID  map[string]*runRecord
+	byPID map[string]*runRecord
+	kept  list.List // of *runRecord: ended, oldest first
+	bytes int
+	jobs  map[string]time.Time
+	skew  map[string]time.Duration // per gateway: its clock + skew = ours
+}
+
+// runRecord is what outlives a run's actor. The actor owns the fields until it
+// has terminated, its supervisor afterwards; the table's lock guards size and place.
+type runRecord struct {
+	id        string
+	job       *bus.Job
+	reply     string
+	pid       *actor.PID
+	followers []*listener
+	seq       uint64
+	told      bool // the terminal event is out
+	freed     bool // the slot is given back
+	cancel    context.CancelCauseFunc
+	size      int
+	place     *list.Element // in the ledger; nil while it runs
+}
+
+// listener is one follower of a run.
+type listener struct {
+	gateway string
+	to      uint64
+	acked   bool
+}
+
+func newRunTable(budget int, expire func(*actor.PID)) *runTable {
+	return &runTable{
+		budget: budget, expire: expire, byID: map[string]*runRecord{}, byPID: map[string]*runRecord{},
+		jobs: map[string]time.Time{}, skew: map[string]time.Duration{},
+	}
+}
+
+// learnClock keeps the smallest offset seen, the one with the least delay in it,
+// and lets it go half way to each larger one: clocks are set, and drift.
+func (t *runTable) learnClock(gateway string, sent int64, received time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	skew := received.Sub(time.UnixMilli(sent))
+	if old, ok := t.skew[gateway]; ok && skew > old {
+		skew = old + (skew-old)/2
+	}
+	t.skew[gateway] = skew
+}
+
+// gateways lists those whose clock is known: the ones that live.
+func (t *runTable) gateways() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.skew))
+}
+
+func (t *runTable) forgetClock(gateway string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.skew, gateway)
+}
+
+// tooLate tells whether a job's deadline has passed, by its gateway's clock.
+func (t *runTable) tooLate(job *bus.Job, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	deadline := time.UnixMilli(job.Deadline).Add(lateness)
+	if skew, ok := t.skew[job.Gateway]; ok {
+		return now.After(deadline.Add(skew))
+	}
+	return false // a gateway never heard: its late accept will be released
+}
+
+// seen notes a job and tells whether it was here before.
+func (t *runTable) seen(job string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, repeat := t.jobs[job]
+	t.jobs[job] = now
+	return repeat
+}
+
+// sweep forgets jobs that the bus will not repeat any more.
+func (t *runTable) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for job, at := range t.jobs {
+		if now.Sub(at) > jobsKept {
+			delete(t.jobs, job)
+		}
+	}
+}
+
+func (t *runTable) add(r *runRecord) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byID[r.id] = r
+	t.byPID[r.pid.Id] = r
+}
+
+func (t *runTable) pid(run string) *actor.PID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.byID[run]; r != nil {
+		return r.pid
+	}
+	return nil
+}
+
+// live lists the actors of all runs, ended ones that are kept too.
+func (t *runTable) live() []*actor.PID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*actor.PID, 0, len(t.byID))
+	for _, r := range t.byID {
+		out = append(out, r.pid)
+	}
+	return out
+}
+
+// keep enters an ended run into the ledger, and expires the oldest above the
+// budget.
+func (t *runTable) keep(r *runRecord, size int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.size = size
+	t.bytes += size
+	r.place = t.kept.PushBack(r)
+	for t.bytes > t.budget && t.kept.Len() > 1 {
+		old := t.kept.Front().Value.(*runRecord)
+		t.unkeep(old)
+		t.expire(old.pid)
+	}
+}
+
+func (t *runTable) unkeep(r *runRecord) {
+	if r.place == nil {
+		return
+	}
+	t.kept.Remove(r.place)
+	r.place = nil
+	t.bytes -= r.size
+}
+
+// take removes a run whose actor has ended.
+func (t *runTable) take(pid *actor.PID) *runRecord {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.byPID[pid.Id]
+	if r == nil {
+		return nil
+	}
+	delete(t.byPID, pid.Id)
+	delete(t.byID, r.id)
+	t.unkeep(r)
+	return r
+}

@@ -1,0 +1,166 @@
+package actors
+
+import (
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// busPatience is how long a gateway without a bus still counts as ready: a
+// short restart of NATS must not pull every gateway from its balancer.
+const busPatience = 10 * time.Second
+
+func (g *Gateway) opened(active int) {
+	g.counts.active.Store(int64(active))
+	g.metrics.connectionsState.WithLabelValues("open").Set(float64(active))
+}
+
+// closedOne counts a connection whose actor has ended.
+func (g *Gateway) closedOne(s *Session, active int) {
+	g.opened(active)
+	if s.admitted.Load() && s.client.Kind == protocol.WebSocket {
+		g.counts.sockets.Add(-1)
+	}
+}
+
+func (g *Gateway) accepted(c *protocol.Client) {
+	if c.Kind == protocol.WebSocket {
+		g.counts.sockets.Add(1)
+		g.counts.accepted.Add(1)
+		g.metrics.connections.WithLabelValues("accepted").Inc()
+	}
+}
+
+func (g *Gateway) refused(c *protocol.Client) {
+	if c.Kind == protocol.WebSocket {
+		g.counts.rejected.Add(1)
+		g.metrics.connections.WithLabelValues("rejected").Inc()
+	}
+}
+
+func (g *Gateway) turnEnded(f *protocol.Frame) {
+	switch f.Type {
+	case protocol.TypeComplete:
+		g.counts.completed.Add(1)
+	case protocol.TypeCancelled:
+		g.counts.cancelled.Add(1)
+	default:
+		g.counts.failed.Add(1)
+	}
+}
+
+// Status is the operator's picture.
+func (g *Gateway) Status() protocol.Status {
+	live, v := g.live.Load(), viewOf(&g.roster)
+	s := protocol.Status{
+		RateLimiter: protocol.LimiterStatus{
+			Stats: protocol.LimiterStats{
+				TrackedKeys: g.gate.windows.Len(), Allowed: g.gate.allowed.Load(),
+				Rejected: g.gate.rejected.Load(), Fallback: g.gate.replaced.Load(),
+			},
+			ConnectionLimit: live.Limits.Connections.Describe("connections"),
+			MessageLimit:    live.Limits.Messages.Describe("messages"),
+			SessionLimit:    live.Limits.Sessions.Describe("sessions"),
+			State:           g.limiterState(), Scope: "gateway",
+		},
+		ConnectionPool: protocol.PoolStatus{
+			MaxConnections: g.cfg.Pool.MaxConnections, MaxPerIP: g.cfg.Pool.MaxPerIP,
+			Active: g.leases.Active(), Peak: g.leases.Peak(), Rejected: g.leases.Rejected(),
+			IdleTimeout: shortDuration(g.cfg.Pool.IdleTimeout), Scope: "gateway",
+		},
+		WebSocketManager: g.managerStatus(),
+		Runs: protocol.RunsStatus{
+			Active: g.followers.count(), Completed: g.counts.completed.Load(),
+			Cancelled: g.counts.cancelled.Load(), Failed: g.counts.failed.Load(),
+		},
+		Workers: []protocol.WorkerStatus{},
+		Actors:  protocol.ActorsStatus{Connection: int(g.counts.active.Load()), Restarts: g.sys.restarts()},
+	}
+	for _, b := range v.workers {
+		s.Workers = append(s.Workers, protocol.WorkerStatus{ID: b.ID, Providers: offerNames(b), Active: b.Active, Capacity: b.Capacity})
+		s.Actors.Run += b.Active
+	}
+	sort.Slice(s.Workers, func(i, j int) bool { return s.Workers[i].ID < s.Workers[j].ID })
+	return s
+}
+
+func (g *Gateway) managerStatus() protocol.ManagerStatus {
+	m := protocol.ManagerStatus{
+		ActiveConnections: int(g.counts.sockets.Load()), AcceptedTotal: g.counts.accepted.Load(),
+		RejectedTotal: g.counts.rejected.Load(), SuccessRate: 1,
+	}
+	if all := m.AcceptedTotal + m.RejectedTotal; all > 0 {
+		m.SuccessRate = float64(m.AcceptedTotal) / float64(all)
+	}
+	return m
+}
+
+func (g *Gateway) limiterState() string {
+	if g.gate.away.Load() {
+		return "fallback"
+	}
+	return "ok"
+}
+
+// Health is what people and dashboards ask.
+func (g *Gateway) Health() protocol.Health {
+	h := protocol.Health{Status: "ok", Version: g.cfg.Version, Bus: "ok", Workers: len(viewOf(&g.roster).workers), Limiter: g.limiterState()}
+	if !g.jobs.Connected() {
+		h.Bus, h.Status = "down", "degraded"
+	}
+	if h.Workers == 0 || h.Limiter != "ok" {
+		h.Status = "degraded"
+	}
+	if g.draining.Load() {
+		h.Status = "draining"
+	}
+	return h
+}
+
+// Ready tells a balancer whether to send clients here.
+func (g *Gateway) Ready() (bool, string) {
+	if g.draining.Load() {
+		return false, "draining"
+	}
+	if !g.everUp.Load() {
+		return false, "waiting for the first connection to the message bus"
+	}
+	if since := g.busDown.Load(); since != 0 && time.Since(time.Unix(0, since)) > busPatience {
+		return false, "no connection to the message bus"
+	}
+	return true, ""
+}
+
+// Offers lists what live workers serve now.
+func (g *Gateway) Offers() []protocol.Offer {
+	live, v := g.live.Load(), viewOf(&g.roster)
+	out := make([]protocol.Offer, 0, len(v.offers))
+	for _, o := range v.offers {
+		o.Default = o.Name == live.DefaultProvider
+		if o.Models == nil {
+			o.Models = []string{}
+		}
+		out = append(out, o)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// ResetLimits clears every window and the fallback bucket.
+func (g *Gateway) ResetLimits() int {
+	return g.gate.windows.Reset() + g.gate.fallback.Reset()
+}
+
+// shortDuration writes 30m, not 30m0s.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,396 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/bus"
+)
+
+// Work is what a worker needs of the bus. No method blocks.
+type Work interface {
+	Work(provider string, h func(*bus.Job, string)) (*bus.JobQueue, error)
+	Reply(subject string, r *bus.Reply) error
+	Beat(b *bus.Beat) error
+	MaxPayload() int
+}
+
+// Speaker publishes events: *bus.Outgoing. Urgent ones go at once, with all
+// that waited for the same gateway. It never blocks.
+type Speaker interface {
+	Publish(gateway string, e *bus.Event, urgent bool)
+}
+
+// WorkerOptions are what a worker is made of.
+type WorkerOptions struct {
+	Version   string
+	Worker    WorkerConfig
+	Runs      RunsConfig
+	Providers map[string]ProviderSetup
+}
+
+// ProviderSetup is one provider of a worker.
+type ProviderSetup struct {
+	Config   provider.Config
+	Provider provider.Provider
+	State    string // ready, needs_key, off
+}
+
+// Worker is the worker's tree and its front door: it takes jobs off the bus
+// under a cap. Its table of runs lives here, outside the actors, so that what a
+// crashed run owed can still be settled.
+type Worker struct {
+	// Set once.
+	id      string
+	cfg     WorkerOptions
+	sys     *System
+	bus     Work
+	speaker Speaker
+	keys    *bus.KeyPair
+	log     zerolog.Logger
+	metrics *Metrics
+	runs    *runTable
+	root    *actor.PID
+	rosterP *actor.PID
+	served  map[string]*served
+
+	active   atomic.Int64 // slots held: runs that generate
+	draining atomic.Bool
+
+	stopTick context.CancelFunc
+
+	queues sync.Mutex
+	paused bool // out of the queue groups; guarded by queues
+}
+
+// served is one provider's place in the worker.
+type served struct {
+	name  string
+	pid   *actor.PID
+	queue *bus.JobQueue
+	setup atomic.Pointer[ProviderSetup]
+}
+
+// NewWorker builds the tree. Start takes the first job.
+func NewWorker(sys *System, b Work, speaker Speaker, log zerolog.Logger, o WorkerOptions) (*Worker, error) {
+	keys, err := bus.NewKeyPair()
+	if err != nil {
+		return nil, fmt.Errorf("make the worker's key pair: %w", err)
+	}
+	w := &Worker{
+		id: newToken()[:12], cfg: o, sys: sys, bus: b, speaker: speaker, keys: keys,
+		metrics: sys.metrics, served: map[string]*served{},
+	}
+	w.log = log.With().Str("worker", w.id).Logger()
+	w.runs = newRunTable(o.Runs.KeepBytes, func(pid *actor.PID) { sys.root.Send(pid, &expire{}) })
+	for name, setup := range o.Providers {
+		if setup.State == stateOff {
+			continue
+		}
+		s := &served{name: name}
+		s.setup.Store(&setup)
+		w.served[name] = s
+		w.metrics.runsActive.WithLabelValues(name)
+	}
+	return w, nil
+}
+
+const stateOff = "off"
+
+// ID names this worker on the bus; new at every start.
+func (w *Worker) ID() string { return w.id }
+
+// Start spawns the tree, joins the queue groups and begins to beat.
+func (w *Worker) Start() error {
+	ready := make(chan struct{})
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &workerRoot{guard: guard{sys: w.sys, kind: kindWorker, parents: true}, worker: w, ready: ready}
+	}, actor.WithGuardian(&rootStrategy{sys: w.sys}), actor.WithSupervisor(w.sys.supervise(workerRules)))
+	root, err := w.sys.root.SpawnNamed(props, kindWorker+"-"+w.id)
+	if err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	w.root = root
+	<-ready
+	for _, s := range w.served {
+		if s.queue, err = w.bus.Work(s.name, w.onJob); err != nil {
+			return fmt.Errorf("join the queue of provider %s: %w", s.name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stopTick = cancel
+	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
+	return nil
+}
+
+func workerRules(kind string) directive {
+	if kind == kindProvider {
+		return resumeChild
+	}
+	return restartChild
+}
+
+// workerRoot only spawns.
+type workerRoot struct {
+	guard
+	worker *Worker
+	ready  chan struct{}
+}
+
+// Receive is the table of contents of the root.
+func (r *workerRoot) Receive(ctx actor.Context) {
+	defer r.caught(ctx)
+	if _, ok := ctx.Message().(*actor.Started); ok {
+		defer r.spawn(ctx) // no panic on the way can skip it: a resumed root does not start again
+	}
+	r.enter(ctx)
+}
+
+func (r *workerRoot) spawn(ctx actor.Context) {
+	w := r.worker
+	child := func(name string, producer actor.Producer, opts ...actor.PropsOption) *actor.PID {
+		pid, err := ctx.SpawnNamed(actor.PropsFromProducer(producer, opts...), name)
+		if err != nil {
+			panic(err)
+		}
+		return pid
+	}
+	w.rosterP = child(kindRoster, func() actor.Actor {
+		return &gatewayRoster{guard: guard{sys: w.sys, kind: kindRoster}, worker: w}
+	})
+	for _, s := range w.served {
+		s.pid = child(kindProvider+"-"+s.name, func() actor.Actor {
+			return &providerSupervisor{guard: guard{sys: w.sys, kind: kindProvider, parents: true}, worker: w, served: s}
+		}, actor.WithSupervisor(w.sys.supervise(func(string) directive { return stopChild })))
+	}
+	close(r.ready)
+}
+
+// onJob takes one job, on the goroutine of its subscription. A job that waited
+// too long was offered elsewhere by now; one that was seen before is a repeat
+// of the bus: neither is answered.
+func (w *Worker) onJob(job *bus.Job, reply string) {
+	s := w.served[job.Provider]
+	now := time.Now()
+	if s == nil || w.runs.tooLate(job, now) || w.runs.seen(job.Job, now) {
+		return
+	}
+	if w.draining.Load() || !w.takeSlot() {
+		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway's clock decides
+		return
+	}
+	w.sys.root.Send(s.pid, &startRun{job: job, reply: reply})
+}
+
+// takeSlot reserves room for one run.
+func (w *Worker) takeSlot() bool {
+	n := w.active.Add(1)
+	if n > int64(w.cfg.Worker.MaxRuns) {
+		w.active.Add(-1)
+		return false
+	}
+	if n == int64(w.cfg.Worker.MaxRuns) {
+		w.balance()
+	}
+	return true
+}
+
+// freeSlot gives room back.
+func (w *Worker) freeSlot() {
+	w.active.Add(-1)
+	w.balance()
+}
+
+// balance leaves the queue groups at the cap, so that jobs go where there is
+// room, and returns below 90 % of it. It looks at the count under its lock:
+// whoever changed the count last looks last.
+func (w *Worker) balance() {
+	w.queues.Lock()
+	defer w.queues.Unlock()
+	n, most := w.active.Load(), int64(w.cfg.Worker.MaxRuns)
+	switch {
+	case !w.paused && n >= most:
+		w.paused = true
+		w.log.Warn().Int64("active", n).Msg("Worker is full: it leaves its queue groups")
+		for _, s := range w.served {
+			s.queue.Pause()
+		}
+	case w.paused && n*10 <= most*9 && !w.draining.Load():
+		w.paused = false
+		w.log.Info().Int64("active", n).Msg("Worker has room again")
+		for _, s := range w.served {
+			if err := s.queue.Resume(); err != nil {
+				w.paused = true // the next beat tries again
+				w.log.Error().Err(err).Str("provider", s.name).Msg("Queue group could not be joined again")
+			}
+		}
+	}
+}
+
+// OnControl takes one word to a run, on the goroutine of its subscription.
+func (w *Worker) OnControl(c *bus.Control, reply string) {
+	pid := w.runs.pid(c.Run)
+	if pid == nil {
+		if c.Type == bus.ControlResume || c.Type == bus.ControlCancel {
+			w.missing(reply)
+		}
+		return
+	}
+	root := w.sys.root
+	switch c.Type {
+	case bus.ControlKey:
+		root.Send(pid, &keyArrived{sealed: c.Sealed})
+	case bus.ControlCancel:
+		root.Send(pid, &stopRun{control: c, reply: reply})
+	case bus.ControlResume:
+		root.Send(pid, &followed{control: c, reply: reply})
+	case bus.ControlGone, bus.ControlRelease:
+		root.Send(pid, &followerGone{control: c})
+	case bus.ControlAck:
+		root.Send(pid, &acknowledged{gateway: c.Gateway, to: c.To})
+	}
+}
+
+func (w *Worker) missing(reply string) {
+	if reply != "" {
+		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyMissing, Worker: w.id}) // else the asker's clock says the same
+	}
+}
+
+// Heard takes every beat on the bus, our own too.
+func (w *Worker) Heard(b *bus.Beat, received time.Time) {
+	if b.Role == bus.RoleGateway {
+		w.runs.learnClock(b.ID, b.Sent, received)
+	}
+	w.sys.root.Send(w.rosterP, &beatHeard{beat: b, received: received})
+}
+
+// tick is the worker's pulse.
+func (w *Worker) tick(now time.Time) {
+	_ = w.bus.Beat(w.beat(now)) // without a bus nobody would hear it anyway
+	w.sys.root.Send(w.rosterP, &rosterTick{now: now})
+	w.runs.sweep(now)
+	w.balance()
+}
+
+func (w *Worker) beat(now time.Time) *bus.Beat {
+	b := &bus.Beat{
+		Role: bus.RoleWorker, ID: w.id, Version: w.cfg.Version, Sent: now.UnixMilli(),
+		Active: int(w.active.Load()), Capacity: w.cfg.Worker.MaxRuns, Draining: w.draining.Load(), PublicKey: w.keys.PublicKey(),
+	}
+	for _, s := range w.served {
+		setup := s.setup.Load()
+		b.Providers = append(b.Providers, bus.Offer{
+			Name: s.name, Type: setup.Config.Type, State: setup.State,
+			Models: setup.Config.Models, DefaultModel: setup.Config.DefaultModel,
+		})
+	}
+	return b
+}
+
+// Reload swaps the providers that are served already, for new keys and models.
+// Runs that stream go on with what they began with.
+func (w *Worker) Reload(providers map[string]ProviderSetup) {
+	for name, setup := range providers {
+		if s := w.served[name]; s != nil {
+			s.setup.Store(&setup)
+		}
+	}
+}
+
+// Active counts the runs that generate.
+func (w *Worker) Active() int { return int(w.active.Load()) }
+
+// Drain takes no more jobs, lets live runs end until ctx ends, and tells what
+// still runs then that this worker shuts down.
+func (w *Worker) Drain(ctx context.Context) {
+	w.draining.Store(true)
+	var closing sync.WaitGroup
+	for _, s := range w.served {
+		closing.Add(1)
+		w.sys.run("close queue", func() {
+			defer closing.Done()
+			_ = s.queue.Close(ctx) // says only that ctx ended
+		}, nil)
+	}
+	closing.Wait()
+	poll(ctx, w.idle)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	for _, pid := range w.runs.live() {
+		w.sys.root.Send(pid, &shutDown{})
+	}
+	poll(last, w.idle)
+}
+
+func (w *Worker) idle() bool { return w.active.Load() == 0 }
+
+// Stop ends the tree and says goodbye.
+func (w *Worker) Stop(ctx context.Context) {
+	w.draining.Store(true)
+	if w.stopTick != nil {
+		w.stopTick()
+	}
+	b := w.beat(time.Now())
+	b.Leaving = true
+	_ = w.bus.Beat(b)
+	w.sys.stop(ctx, w.root)
+}
+
+// gatewayRoster knows which gateways live. A lost one takes its followers along.
+type gatewayRoster struct {
+	guard
+	worker *Worker
+	pulse  pulse
+}
+
+// Receive is the table of contents of the gateways' roster.
+func (r *gatewayRoster) Receive(ctx actor.Context) {
+	defer r.caught(ctx)
+	r.enter(ctx)
+	switch m := ctx.Message().(type) {
+	case *actor.Started: // begins with what was known before a crash
+		now := time.Now()
+		r.pulse = newPulse(now)
+		for _, id := range r.worker.runs.gateways() {
+			r.pulse.heard(id, now)
+		}
+	case *beatHeard:
+		r.onBeat(m)
+	case *rosterTick:
+		for _, id := range r.pulse.tick(m.now) {
+			r.worker.log.Warn().Str("gateway", id).Msg("Gateway lost")
+			r.worker.gatewayGone(id)
+		}
+	}
+}
+
+func (r *gatewayRoster) onBeat(m *beatHeard) {
+	b := m.beat
+	switch {
+	case b.Role == bus.RoleWorker && b.ID == r.worker.id:
+		r.pulse.own(m.received)
+	case b.Role == bus.RoleGateway && b.Leaving:
+		r.pulse.forget(b.ID)
+		r.worker.gatewayGone(b.ID)
+	case b.Role == bus.RoleGateway:
+		if !r.pulse.knows(b.ID) {
+			_ = r.worker.bus.Beat(r.worker.beat(m.received)) // a new gateway need not wait for our next one
+		}
+		r.pulse.heard(b.ID, m.received)
+	}
+}
+
+// gatewayGone: each of its followers is a lost socket.
+func (w *Worker) gatewayGone(id string) {
+	w.runs.forgetClock(id)
+	for _, pid := range w.runs.live() {
+		w.sys.root.Send(pid, &followerGone{control: &bus.Control{Type: bus.ControlGone, Gateway: id}})
+	}
+}
