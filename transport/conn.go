@@ -1,0 +1,211 @@
+package transport
+
+import (
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+const (
+	closeTimeout   = 5 * time.Second  // from our close frame to the peer's, or to the end of the queue
+	stallTimeout   = 30 * time.Second // without a byte of progress while something waits
+	messageTimeout = 10 * time.Second // from a message's first byte to its last
+
+	// sendBuffer bounds what the kernel queues for one client. Without it the
+	// outbox bound would be a fiction: the kernel alone may queue megabytes.
+	sendBuffer = 64 << 10
+)
+
+// phase is how far a socket is on its way out. It only grows.
+type phase uint8
+
+const (
+	phaseOpen     phase = iota
+	phaseClosing        // our close frame is queued or sent; messages are ignored until the peer's comes
+	phaseDraining       // nothing the peer says matters any more; what is queued still goes out
+	phaseDead           // the reader is about to close the descriptor
+)
+
+// conn is one WebSocket: the Socket of one session.
+//
+// Goroutines. One reader (receive) lives as long as the socket, parked. It
+// alone feeds the decoder, calls the session, closes the descriptor and calls
+// Session.Closed, which is why that happens exactly once and without a lock. A
+// flusher lives only while the kernel takes no more. Everybody else (the
+// session, the sweep) changes the state under mu and goes on: no method blocks
+// on the network.
+//
+// Flow. One request is outstanding at a time: after Receive the reader parks
+// until Next, with at most one read buffer of further bytes; the rest stays in
+// the kernel, and TCP slows the client down. While it waits for Next it reads
+// nothing, so it notices neither FIN, RST nor pongs and no ping is sent; a peer
+// that went away is noticed at Next, or by a write that fails.
+//
+// End. phase and cause are set by whoever decides first. The descriptor is
+// closed after both close frames have passed, or after closeTimeout.
+type conn struct {
+	// Set once, before the reader starts.
+	set     *sockets
+	nc      net.Conn
+	raw     rawConn
+	session Session
+	id      string
+	address string
+	opened  time.Duration
+
+	// Owned by the reader.
+	in      intake
+	decoder decoder
+	control rate
+
+	// Moments of the sockets' clock, for the sweep.
+	heard atomic.Int64 // the last byte from the client
+	began atomic.Int64 // the first byte of the message under way; 0 = none
+
+	mu    sync.Mutex
+	wake  sync.Cond // wanted or phase changed
+	state connState // guarded by mu
+}
+
+// connState is the part of a conn that its mutex guards.
+type connState struct {
+	phase    phase
+	admitted bool // Next was called once
+	wanted   bool // the reader may read and hand over one request
+	flushing bool // a flusher runs and is the one who writes
+	cutAfter bool // close the descriptor as soon as the queue is empty
+	halfOpen bool // shut our direction as soon as the queue is empty
+	cause    protocol.Cause
+	out      *outbox // nil while nothing waits
+	counted  int     // bytes of out that the gauge knows of
+	pinged   time.Duration
+	leaving  time.Duration // when phase left phaseOpen
+}
+
+func newConn(s *sockets, nc net.Conn, c protocol.Client, early []byte) *conn {
+	now := s.now()
+	k := &conn{
+		set: s, nc: nc, raw: newRawConn(nc), id: c.Connection, address: c.Address, opened: now,
+		in:      intake{rest: early},
+		decoder: decoder{max: s.cfg.MaxMessageBytes},
+		control: newRate(now),
+	}
+	k.wake.L = &k.mu
+	k.heard.Store(int64(now))
+	return k
+}
+
+// Next implements Socket.
+func (c *conn) Next() {
+	now := c.set.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.admitted, c.state.wanted = true, true
+	c.state.pinged = 0
+	c.heard.Store(int64(now)) // it could not be heard while nobody read
+	c.wake.Broadcast()
+}
+
+// Close implements Socket.
+func (c *conn) Close(code protocol.Code) {
+	status, reason := ws.StatusNormalClosure, ""
+	if code != "" {
+		reason = string(code)
+		if n := protocol.Lookup(code).Close; n != 0 {
+			status = ws.StatusCode(n)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.phase != phaseOpen {
+		return
+	}
+	c.leave(phaseClosing, protocol.CauseServer)
+	c.queueControl(appendClose(nil, status, reason))
+}
+
+// fail ends a socket whose client, or whose own code, broke a rule: an error
+// frame where v has a code, the close frame, then our direction is shut. Bytes
+// of the client are thrown away until it ends too; without that a reset could
+// overtake the close frame.
+func (c *conn) fail(v *violation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked(v)
+}
+
+func (c *conn) failLocked(v *violation) {
+	switch c.state.phase {
+	case phaseOpen:
+	case phaseClosing: // our close frame is out: there is nothing more to say
+		c.state.phase = phaseDraining
+		c.kill()
+		return
+	default:
+		return
+	}
+	if v.cause == protocol.CauseProtocol || v.cause == protocol.CauseTooBig {
+		c.set.metrics.protocolErrors.Add(1)
+	}
+	c.leave(phaseDraining, v.cause)
+	c.state.halfOpen = true
+	if v.code != "" {
+		c.outbox().add(&protocol.Frame{Type: protocol.TypeError, Code: v.code, Message: c.explain(v)}, false)
+		c.set.metrics.framesOut.Add(1)
+	}
+	c.queueControl(appendClose(nil, v.close, v.reason))
+}
+
+// explain is the sentence of the error frame in front of a close frame.
+func (c *conn) explain(v *violation) string {
+	switch v.cause {
+	case protocol.CauseTooBig:
+		return "The message is larger than " + strconv.Itoa(c.decoder.max) +
+			" bytes. Send a shorter one, or raise websocket.max_message_bytes."
+	case protocol.CauseAdmission:
+		return "The server did not admit this connection within " + c.set.cfg.HandshakeTimeout.String() +
+			". Connect again."
+	default:
+		return "The server failed on this connection. Connect again; what was running can be resumed."
+	}
+}
+
+// leave moves on from phaseOpen. The first cause stays.
+func (c *conn) leave(to phase, cause protocol.Cause) {
+	if c.state.phase == phaseOpen {
+		c.state.leaving = c.set.now()
+	}
+	c.state.phase = max(c.state.phase, to)
+	c.blame(cause)
+	c.wake.Broadcast()
+}
+
+func (c *conn) blame(cause protocol.Cause) {
+	if c.state.cause == "" {
+		c.state.cause = cause
+	}
+}
+
+// kill makes the reader, and a flusher, give up at once. It does not close the
+// descriptor itself: closing waits for both of them.
+func (c *conn) kill() {
+	if c.state.phase == phaseDead {
+		return
+	}
+	c.leave(phaseDead, "")
+	_ = c.nc.SetDeadline(time.Unix(1, 0)) // long past; on a dead connection there is nobody to wake
+}
+
+// cut ends a socket without a word.
+func (c *conn) cut(cause protocol.Cause) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.blame(cause)
+	c.kill()
+}

@@ -1,0 +1,232 @@
+package transport
+
+import (
+	"net"
+
+	"github.com/gobwas/ws"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// streamWrite is the most that a flusher without a descriptor writes at once:
+// one TLS record, so that progress is seen.
+const streamWrite = 16 << 10
+
+// Send implements Socket. With nothing waiting the frame goes out in one
+// write(2) on the caller's goroutine; otherwise it is queued.
+func (c *conn) Send(f *protocol.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.phase != phaseOpen {
+		return
+	}
+	if !c.outbox().add(f, c.state.flushing || !c.raw.ok()) {
+		c.slow()
+		return
+	}
+	c.set.metrics.framesOut.Add(1)
+	c.push()
+}
+
+// pong answers a ping. Like any frame it must fit into the outbox.
+func (c *conn) pong(payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state.phase != phaseOpen:
+	case !c.outbox().fits(len(payload)):
+		c.slow()
+	default:
+		c.queueControl(appendControl(nil, ws.OpPong, payload))
+	}
+}
+
+// outbox returns the queue, with a clock that starts now if it is new.
+func (c *conn) outbox() *outbox {
+	if c.state.out == nil {
+		c.state.out = c.set.buffers.outbox(c.set.cfg.OutboxBytes)
+		c.state.out.progress = c.set.now()
+	}
+	return c.state.out
+}
+
+// queueControl queues an encoded control frame behind everything else.
+func (c *conn) queueControl(frame []byte) {
+	c.outbox().addEncoded(frame)
+	c.set.metrics.framesOut.Add(1)
+	c.push()
+}
+
+// push writes what the kernel takes now and leaves the rest to a flusher.
+func (c *conn) push() {
+	if !c.state.flushing {
+		if c.raw.ok() {
+			c.writeNow()
+		}
+		if c.state.out != nil {
+			c.state.flushing = true
+			go c.flush()
+		}
+	}
+	c.account()
+}
+
+// writeNow offers everything queued to the kernel in one write.
+func (c *conn) writeNow() {
+	b := c.state.out.take(0)
+	c.set.metrics.writes.Add(1)
+	n, err := c.raw.write(b, c.set.buffers)
+	c.wrote(n, err)
+}
+
+// wrote books the outcome of a write.
+func (c *conn) wrote(n int, err error) {
+	c.state.out.wrote(n, c.set.now())
+	switch {
+	case err != nil:
+		c.deaf()
+	case c.state.out.empty():
+		c.emptied()
+	}
+}
+
+// deaf gives up writing after an error. The peer's close frame, or its end, may
+// still be unread: the reader finds out which, within closeTimeout.
+func (c *conn) deaf() {
+	c.state.out = nil
+	c.leave(phaseClosing, "")
+	if c.state.phase == phaseDraining {
+		c.kill()
+	}
+}
+
+// emptied runs when the last queued byte is written.
+func (c *conn) emptied() {
+	c.set.buffers.putOutbox(c.state.out)
+	c.state.out = nil
+	switch {
+	case c.state.cutAfter:
+		c.kill()
+	case c.state.halfOpen && c.raw.ok():
+		c.shutWrite()
+	}
+}
+
+// shutWrite ends our direction: the peer reads its end right behind the close
+// frame. On TLS it writes, and may therefore wait.
+func (c *conn) shutWrite() {
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // where it fails the close timeout ends the socket
+	}
+}
+
+// account tells the gauge what waits now.
+func (c *conn) account() {
+	waiting := 0
+	if c.state.out != nil {
+		waiting = c.state.out.pending()
+	}
+	c.set.metrics.outboxBytes.Add(int64(waiting - c.state.counted))
+	c.state.counted = waiting
+}
+
+// slow ends a client that does not read. What it has not begun to receive is
+// dropped; for the rest of a begun frame and the close frame the kernel gets a
+// little more room, so that even a client that is far behind finds the reason
+// when it gets there. Usually that takes all of it and the socket is cut in
+// this very call.
+func (c *conn) slow() {
+	c.set.metrics.slowConsumers.Add(1)
+	c.leave(phaseDraining, protocol.CauseSlowConsumer)
+	c.state.cutAfter = true
+	out := c.outbox()
+	out.abandon()
+	out.addEncoded(appendClose(nil, ws.StatusCode(protocol.Lookup(protocol.SlowConsumer).Close), string(protocol.SlowConsumer)))
+	setSendBuffer(c.nc, 2*sendBuffer+2*out.pending())
+	if c.raw.ok() {
+		c.writeNow()
+	}
+	if c.state.out != nil {
+		c.push()
+	}
+	c.account()
+}
+
+// setSendBuffer bounds the kernel's queue where there is one to bound.
+func setSendBuffer(nc net.Conn, bytes int) {
+	if inner, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = inner.NetConn()
+	}
+	if tcp, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = tcp.SetWriteBuffer(bytes) // the kernel's own bound holds where this one is refused
+	}
+}
+
+// flush is the flusher goroutine: it writes until nothing waits.
+func (c *conn) flush() {
+	defer c.guard()
+	if !c.raw.ok() {
+		c.flushStream()
+		return
+	}
+	if err := c.raw.whenWritable(c.flushRaw); err != nil {
+		c.cut(protocol.CauseGone) // killed, as a rule: then the cause is known already
+	}
+}
+
+// flushRaw writes until the kernel takes no more or nothing waits. It runs in
+// the poller's hands, whenever the descriptor becomes writable.
+func (c *conn) flushRaw(write func([]byte) (int, error)) (done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.account()
+	for c.state.out != nil && c.state.phase != phaseDead {
+		c.set.metrics.writes.Add(1)
+		n, err := write(c.state.out.take(0))
+		c.wrote(n, err)
+		if n == 0 && err == nil {
+			return false
+		}
+	}
+	c.state.flushing = false
+	return true
+}
+
+// flushStream does the same where writing may wait: outside the lock, a record
+// at a time.
+func (c *conn) flushStream() {
+	for {
+		b := c.lend()
+		if b == nil {
+			return
+		}
+		n, err := c.nc.Write(b)
+		if c.giveBack(n, err) {
+			c.shutWrite()
+		}
+	}
+}
+
+// lend takes bytes to write; nil ends the flusher.
+func (c *conn) lend() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.out == nil || c.state.phase == phaseDead {
+		c.state.flushing = false
+		return nil
+	}
+	c.set.metrics.writes.Add(1)
+	return c.state.out.take(streamWrite)
+}
+
+// giveBack books a write and tells whether our direction is to be shut.
+func (c *conn) giveBack(n int, err error) (shut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.account()
+	if c.state.out == nil { // buried meanwhile
+		return false
+	}
+	c.wrote(n, err)
+	return c.state.out == nil && c.state.halfOpen && c.state.phase == phaseDraining
+}

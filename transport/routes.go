@@ -1,0 +1,237 @@
+package transport
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// Route is one address, as the documentation lists it.
+type Route struct {
+	Method   string
+	Pattern  string
+	Operator bool
+}
+
+// area says what is judged before a route runs.
+type area uint8
+
+const (
+	areaOpen     area = iota // pages and probes: nothing is judged
+	areaHealth               // CORS; a refused origin may read it too
+	areaAPI                  // origin, then CORS
+	areaChat                 // origin; a WebSocket or an explanation
+	areaOperator             // operator rule; to everybody else the address does not exist
+)
+
+// params are the variable segments of a path, unescaped and not yet judged.
+type params struct{ session, product, run string }
+
+type route struct {
+	method  string
+	pattern string
+	area    area
+	serve   func(*Server, http.ResponseWriter, *http.Request, params)
+}
+
+// routes is the whole outside of the server.
+func routes() []route {
+	return []route{
+		{"GET", "/ws/chat/{session_id}", areaChat, (*Server).socket},
+		{"GET", "/api/ws/chat/{session_id}", areaChat, (*Server).socket},
+		{"GET", "/ws/chat/customer/{product_id}/{session_id}", areaChat, (*Server).customerSocket},
+		{"GET", "/api/ws/chat/customer/{product_id}/{session_id}", areaChat, (*Server).customerSocket},
+		{"POST", "/api/chat", areaAPI, (*Server).chat},
+		{"POST", "/api/chat/{run_id}/cancel", areaAPI, (*Server).cancel},
+		{"GET", "/api/providers", areaAPI, plainly((*Server).providers)},
+		{"GET", "/api/health", areaHealth, plainly((*Server).health)},
+		{"GET", "/livez", areaOpen, plainly((*Server).livez)},
+		{"GET", "/readyz", areaOpen, plainly((*Server).readyz)},
+		{"GET", "/api/debug/websocket-status", areaOperator, plainly((*Server).status)},
+		{"POST", "/api/debug/reset-rate-limits", areaOperator, plainly((*Server).resetLimits)},
+		{"GET", "/metrics", areaOperator, plainly((*Server).metrics)},
+		{"GET", "/", areaOpen, plainly((*Server).index)},
+		{"GET", "/products/{product_id}", areaOpen, (*Server).productPage},
+	}
+}
+
+// Routes lists every address for the documentation and its test.
+func Routes() []Route {
+	var list []Route
+	for _, r := range routes() {
+		list = append(list, Route{Method: r.method, Pattern: r.pattern, Operator: r.area == areaOperator})
+	}
+	return list
+}
+
+// plainly adapts a handler that has no variable segments.
+func plainly(serve func(*Server, http.ResponseWriter, *http.Request)) func(*Server, http.ResponseWriter, *http.Request, params) {
+	return func(s *Server, w http.ResponseWriter, r *http.Request, _ params) { serve(s, w, r) }
+}
+
+// match compares segment by segment, before anything is unescaped: a slash
+// that was escaped stays inside its id, and no path is cleaned or redirected,
+// so that every id reaches the one who refuses it in words.
+func match(table []route, u *url.URL) (route, params, bool) {
+	asked := strings.Split(u.EscapedPath(), "/")
+	for _, r := range table {
+		if p, ok := r.match(asked); ok {
+			return r, p, true
+		}
+	}
+	return route{}, params{}, false
+}
+
+func (r route) match(asked []string) (p params, ok bool) {
+	n := 0
+	for want := range strings.SplitSeq(r.pattern, "/") {
+		if n == len(asked) {
+			return params{}, false
+		}
+		switch got := asked[n]; want {
+		case "{session_id}":
+			p.session = unescaped(got)
+		case "{product_id}":
+			p.product = unescaped(got)
+		case "{run_id}":
+			p.run = unescaped(got)
+		default:
+			if got != want {
+				return params{}, false
+			}
+		}
+		n++
+	}
+	return p, n == len(asked)
+}
+
+func unescaped(segment string) string {
+	if s, err := url.PathUnescape(segment); err == nil {
+		return s
+	}
+	return segment
+}
+
+// handle judges a request in the order of the package's contract and runs it.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	defer s.recovered(w, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if tooManyHeaders(r.Header) {
+		w.Header().Set("Connection", "close")
+		answerStatus(w, http.StatusRequestHeaderFieldsTooLarge, "The request has more than 64 header lines or 8 KiB of headers.")
+		return
+	}
+	setDeadlines(w, r)
+	found, p, ok := match(s.routes, r.URL)
+	if !ok || listenerOf(r).admin && found.area != areaOperator && !probe(found.pattern) {
+		answerNotFound(w, r)
+		return
+	}
+	run := func(w http.ResponseWriter, r *http.Request) { s.run(w, r, found, p) }
+	switch found.area {
+	case areaOpen:
+		run(w, r)
+	case areaOperator:
+		s.operator(w, r, run)
+	default:
+		s.fromPage(w, r, found.area, run)
+	}
+}
+
+// setDeadlines bounds what net/http leaves open: answers that nobody takes, and
+// bodies, also those that no route reads and net/http skips by itself.
+func setDeadlines(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	now := time.Now()
+	_ = rc.SetWriteDeadline(now.Add(writeTimeout))
+	if r.ContentLength != 0 {
+		_ = rc.SetReadDeadline(now.Add(bodyTimeout))
+	}
+}
+
+// run is the last step: the method, then the route itself.
+func (s *Server) run(w http.ResponseWriter, r *http.Request, found route, p params) {
+	head := r.Method == http.MethodHead && found.method == http.MethodGet && found.area != areaChat
+	if r.Method != found.method && !head {
+		allow := found.method
+		if allow == http.MethodGet && found.area != areaChat {
+			allow += ", " + http.MethodHead
+		}
+		w.Header().Set("Allow", allow)
+		answerStatus(w, http.StatusMethodNotAllowed, "This address takes "+found.method+" only.")
+		return
+	}
+	found.serve(s, w, r, p)
+}
+
+// probe tells whether an address is for balancers and orchestrators, which
+// may ask on the operator's port too.
+func probe(pattern string) bool {
+	return pattern == "/api/health" || pattern == "/livez" || pattern == "/readyz"
+}
+
+// tooManyHeaders leaves out the Origin, which is refused by its own length.
+func tooManyHeaders(h http.Header) bool {
+	lines, size := 1, 0 // Host, which net/http keeps elsewhere
+	for name, values := range h {
+		lines += len(values)
+		if name == "Origin" {
+			continue
+		}
+		for _, v := range values {
+			size += len(name) + len(": \r\n") + len(v)
+		}
+	}
+	return lines > maxHeaderLines || size > maxHeaderBytes
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		answerError(w, &protocol.Error{Code: protocol.Internal, Message: "The answer could not be written.", Err: err})
+		return
+	}
+	answerBytes(w, status, body)
+}
+
+func answerBytes(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
+}
+
+// answerError is how every refusal of a known code looks over HTTP.
+func answerError(w http.ResponseWriter, e *protocol.Error) {
+	answerErrorStatus(w, statusOf(e.Code), e)
+}
+
+func answerErrorStatus(w http.ResponseWriter, status int, e *protocol.Error) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
+	}
+	answerBytes(w, status, protocol.AppendHTTPError(nil, e))
+}
+
+// answerStatus is for mistakes about HTTP itself, which the closed list of
+// codes files under INVALID_MESSAGE; the status tells them apart.
+func answerStatus(w http.ResponseWriter, status int, message string) {
+	answerErrorStatus(w, status, protocol.NewError(protocol.InvalidMessage, message, 0))
+}
+
+func answerNotFound(w http.ResponseWriter, _ *http.Request) {
+	answerStatus(w, http.StatusNotFound, "There is nothing at this address. The chat page is at /, the server's health at /api/health.")
+}
+
+func statusOf(c protocol.Code) int {
+	if status := protocol.Lookup(c).HTTPStatus; status != 0 {
+		return status
+	}
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// sockets are all WebSockets of one server: it opens them (serve), watches
+// their clocks (run) and closes what is left (shutdown).
+//
+// A socket is in the set from its upgrade until after its Session.Closed, so an
+// empty set means that the house of actors has been told about every end.
+type sockets struct {
+	// Set once.
+	cfg     WebSocketConfig
+	gateway Gateway
+	log     zerolog.Logger
+	metrics *edgeMetrics
+	buffers *buffers
+	tick    time.Duration
+
+	// clock counts observed time for the sweep, in nanoseconds. See run.
+	clock atomic.Int64
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	stopped bool
+	none    chan struct{} // made by shutdown, closed when conns is empty
+}
+
+func newSockets(cfg WebSocketConfig, gw Gateway, log zerolog.Logger, m *edgeMetrics) *sockets {
+	s := &sockets{
+		cfg: cfg, gateway: gw, log: log, metrics: m,
+		buffers: newBuffers(),
+		tick:    tickFor(cfg),
+		conns:   make(map[*conn]struct{}),
+	}
+	s.clock.Store(int64(time.Second)) // not 0: a moment of 0 means none
+	return s
+}
+
+// now is the sweep's clock: coarse, monotonic, and standing still while nobody
+// sweeps.
+func (s *sockets) now() time.Duration { return time.Duration(s.clock.Load()) }
+
+// count tells how many sockets there are.
+func (s *sockets) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// add takes a new socket in, unless shutdown has begun.
+func (s *sockets) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *sockets) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.none != nil {
+		close(s.none)
+		s.none = nil
+	}
+}
+
+// all is a copy, so that nobody works on sockets while holding the set.
+func (s *sockets) all(into []*conn) []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		into = append(into, c)
+	}
+	return into
+}
+
+// shutdown refuses new sockets, closes those that are left with 1001, and
+// returns when their sessions were told. What has not said goodbye when ctx
+// ends is cut.
+func (s *sockets) shutdown(ctx context.Context) {
+	none := s.stop()
+	for _, c := range s.all(nil) {
+		c.Close(protocol.ShuttingDown)
+	}
+	select {
+	case <-none:
+		return
+	case <-ctx.Done():
+	}
+	for _, c := range s.all(nil) {
+		c.cut(protocol.CauseServer)
+	}
+	<-none // readers wake at once; a session does not block
+}
+
+// stop closes the door and returns a channel that closes when the set is empty.
+func (s *sockets) stop() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if len(s.conns) == 0 {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	if s.none == nil {
+		s.none = make(chan struct{})
+	}
+	return s.none
+}

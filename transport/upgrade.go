@@ -1,0 +1,85 @@
+package transport
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// serve makes a WebSocket of a request and introduces it to the gateway, or
+// answers why not. It returns as soon as the session is open: from then on the
+// socket has a goroutine of its own, and net/http's goroutine, buffers and
+// request are let go of.
+//
+// The path and the Origin have been judged already.
+func (s *sockets) serve(w http.ResponseWriter, r *http.Request, client protocol.Client) {
+	if no := checkHandshake(r); no != nil {
+		s.metrics.handshakesBad.Add(1)
+		no.answer(w)
+		return
+	}
+	if s.closing() {
+		s.metrics.handshakesBad.Add(1)
+		writeRefusal(w, http.StatusServiceUnavailable,
+			protocol.NewError(protocol.ShuttingDown, "The server is going away. Connect again.", 1))
+		return
+	}
+	nc, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.metrics.handshakesBad.Add(1)
+		s.log.Debug().Err(err).Str("connection", client.Connection).Msg("connection cannot be upgraded")
+		(&refusal{http.StatusBadRequest, "A WebSocket handshake needs HTTP/1.1."}).answer(w)
+		return
+	}
+	s.open(nc, early(buffered), r.Header.Get(headerKey), client)
+}
+
+// early copies the bytes that came together with the handshake. There are at
+// most as many as net/http's buffer holds (4 KiB).
+func early(rw *bufio.ReadWriter) []byte {
+	n := rw.Reader.Buffered()
+	if n == 0 {
+		return nil
+	}
+	b, _ := rw.Reader.Peek(n) // buffered: cannot fail
+	return append([]byte(nil), b...)
+}
+
+// open starts the life of a hijacked connection. The answer to the handshake is
+// the first thing in the socket's queue.
+func (s *sockets) open(nc net.Conn, early []byte, key string, client protocol.Client) {
+	_ = nc.SetDeadline(time.Time{}) // net/http's; on a dead connection the reader finds out
+	setSendBuffer(nc, sendBuffer)
+	c := newConn(s, nc, client, early)
+	if !s.add(c) {
+		_ = nc.Close() // shutdown began just now; nothing was promised yet
+		return
+	}
+	s.metrics.handshakesOK.Add(1)
+	c.begin(appendAnswer(nil, key), client)
+}
+
+// begin runs on net/http's goroutine, so that the reader's stack stays small.
+func (c *conn) begin(answer []byte, client protocol.Client) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.crashed(p)
+		}
+		go c.receive()
+	}()
+	c.mu.Lock()
+	c.outbox().addAnswer(answer)
+	c.push()
+	c.mu.Unlock()
+	c.session = c.set.gateway.Open(c, client)
+}
+
+// closing tells whether shutdown has begun.
+func (s *sockets) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
