@@ -1,0 +1,64 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Validate checks every part and what the parts say about each other. Every
+// problem is one line that names its key.
+func (c *Config) Validate() error {
+	errs := []error{
+		c.HTTP.Validate(),
+		c.Limits.Validate(),
+		c.Pool.Validate(),
+		c.WebSocket.Validate(),
+		c.Chat.Validate(),
+		c.Runs.Validate(),
+		c.Bus.Validate(),
+		c.Worker.Validate(),
+		c.Log.Validate(),
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		errs = append(errs, c.Providers[name].Validate(name))
+	}
+	errs = append(errs, c.known(keyDefault, c.DefaultProvider))
+	for _, id := range slices.Sorted(maps.Keys(c.Products)) {
+		if wrong := badEntry(tableProducts, id); wrong != "" {
+			errs = append(errs, fmt.Errorf("products.%s: %s", safeKey(id), wrong))
+			continue
+		}
+		if name := c.Products[id].Provider; name != "" {
+			errs = append(errs, c.known("products."+id+".provider", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// known checks that key names an entry of the providers table.
+func (c *Config) known(key, name string) error {
+	if _, ok := c.Providers[name]; ok {
+		return nil
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(c.Providers)), ", ")
+	return fmt.Errorf("%s: %s is not allowed: give one of the configured providers: %s", key, quoted(name), names)
+}
+
+// Validate names the keys that hold an unknown word.
+func (c LogConfig) Validate() error {
+	return errors.Join(
+		oneOf("log.level", c.Level, "trace", "debug", "info", "warn", "error"),
+		oneOf("log.format", c.Format, "auto", "console", "json"),
+	)
+}
+
+func oneOf(key, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	last := len(words) - 1
+	return fmt.Errorf("%s: %s is not allowed: give %s or %s", key, quoted(value), strings.Join(words[:last], ", "), words[last])
+}
