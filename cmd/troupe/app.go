@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"github.com/troupe-chat/troupe/actors"
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/bus/natsd"
+	"github.com/troupe-chat/troupe/config"
+	"github.com/troupe-chat/troupe/transport"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// Roles of the process.
+const (
+	roleServe   = "serve"
+	roleGateway = "gateway"
+	roleWorker  = "worker"
+)
+
+// appOptions is what a program is made of.
+type appOptions struct {
+	Role    string
+	Config  *config.Config
+	Log     zerolog.Logger
+	Version string
+	Inject  actors.Injector // tests only
+	Nats    natsd.Options   // of the embedded server; tests only
+}
+
+// app is one running Troupe, in any role: built whole, started in order, ended
+// in the opposite one. A test starts it on :0 like main does.
+type app struct {
+	role     string
+	log      zerolog.Logger
+	sys      *actors.System
+	registry *prometheus.Registry
+	nats     *natsd.Server
+	gateway  *gatewaySide
+	worker   *workerSide
+	vendors  []io.Closer // every provider ever made here
+}
+
+// gatewaySide is the gateway's tree with its bus and its listeners.
+type gatewaySide struct {
+	bus    *bus.Bus
+	actors *actors.Gateway
+	server *transport.Server
+}
+
+// workerSide is the worker's tree with its bus.
+type workerSide struct {
+	bus    *bus.Bus
+	out    *bus.Outgoing
+	actors *actors.Worker
+}
+
+// outgoingBytes bounds the events of one worker that wait for the bus.
+const outgoingBytes = 64 << 20
+
+// newApp builds and starts everything; what fails leaves nothing behind.
+func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
+	a := &app{role: o.Role, log: o.Log, registry: prometheus.NewRegistry()}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.sys = actors.NewSystem(actors.SystemOptions{Log: o.Log, Metrics: actors.NewMetrics(a.registry), Inject: o.Inject})
+	defer func() {
+		if err != nil {
+			a.stop(ctx)
+		}
+	}()
+	if o.Role == roleServe && o.Config.Bus.URL == "" {
+		o.Nats.Log = o.Log
+		if a.nats, err = natsd.Start(o.Nats); err != nil {
+			return nil, err
+		}
+	}
+	if o.Role != roleGateway {
+		if err = a.startWorker(o); err != nil {
+			return nil, err
+		}
+	}
+	if o.Role != roleWorker {
+		if err = a.startGateway(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	registerBus(a.registry, a.buses)
+	return a, nil
+}
+
+// connect opens one connection to the bus, embedded or external.
+func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, error) {
+	options := bus.Options{Name: "troupe-" + name, Log: o.Log, OnUp: up, OnDown: down}
+	if a.nats != nil {
+		options.InProcess = a.nats
+	}
+	return bus.Connect(o.Config.Bus, options)
+}
+
+func (a *app) startWorker(o appOptions) error {
+	setups, err := a.providers(o.Config)
+	if err != nil {
+		return err
+	}
+	w := &workerSide{}
+	a.worker = w
+	if w.bus, err = a.connect(o, roleWorker, nil, nil); err != nil {
+		return err
+	}
+	w.out = bus.NewOutgoing(w.bus, outgoingBytes)
+	w.actors, err = actors.NewWorker(a.sys, w.bus, w.out, o.Log, actors.WorkerOptions{
+		Version: o.Version, Worker: o.Config.Worker, Runs: o.Config.Runs, Providers: setups,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err = w.bus.ListenControl(w.actors.ID(), w.actors.OnControl); err != nil {
+		return err
+	}
+	if err = w.actors.Start(); err != nil {
+		return err
+	}
+	_, err = w.bus.ListenBeats(w.actors.Heard)
+	return err
+}
+
+func (a *app) startGateway(ctx context.Context, o appOptions) error {
+	g := &gatewaySide{}
+	a.gateway = g
+	tree := &busWatcher{} // the bus may come up before the tree that wants to know
+	var err error
+	if g.bus, err = a.connect(o, roleGateway, tree.up, tree.down); err != nil {
+		return err
+	}
+	c := o.Config
+	g.actors = actors.NewGateway(a.sys, g.bus, o.Log, actors.GatewayConfig{
+		Version: o.Version, Pool: c.Pool, Chat: c.Chat, Runs: c.Runs, Live: liveConfig(c),
+	})
+	if err = g.actors.Start(); err != nil {
+		return err
+	}
+	tree.watch(g.actors, g.bus.Connected())
+	if _, err = g.bus.ListenGateway(g.actors.ID(), g.actors); err != nil {
+		return err
+	}
+	if _, err = g.bus.ListenBeats(g.actors.Heard); err != nil {
+		return err
+	}
+	g.server, err = transport.New(transport.Options{
+		HTTP: c.HTTP, WebSocket: c.WebSocket, Gateway: front{g.actors}, Log: o.Log, Registry: a.registry, Version: o.Version,
+	})
+	if err != nil {
+		return err
+	}
+	return g.server.Start(ctx)
+}
+
+// front joins transport and actors, which do not know each other.
+type front struct{ *actors.Gateway }
+
+// Open implements transport.Gateway.
+func (f front) Open(s transport.Socket, c protocol.Client) transport.Session {
+	return f.Gateway.Open(s, c)
+}
+
+// liveConfig is the part of the configuration that a gateway can swap.
+func liveConfig(c *config.Config) actors.Live {
+	types := make(map[string]string, len(c.Providers))
+	for name, p := range c.Providers {
+		types[name] = p.Type
+	}
+	return actors.Live{Limits: c.Limits, DefaultProvider: c.DefaultProvider, Providers: types, Products: c.Products}
+}
+
+// providers builds every provider of a configuration, or none.
+func (a *app) providers(c *config.Config) (map[string]actors.ProviderSetup, error) {
+	setups := make(map[string]actors.ProviderSetup, len(c.Providers))
+	for name, p := range c.Providers {
+		made, err := provider.New(name, p, provider.Deps{Log: a.log})
+		if err != nil {
+			return nil, fmt.Errorf("providers.%s: %w", name, err)
+		}
+		if vendor, ok := made.(io.Closer); ok {
+			a.vendors = append(a.vendors, vendor)
+		}
+		setups[name] = actors.ProviderSetup{Config: p, Provider: made, State: provider.State(p)}
+	}
+	return setups, nil
+}
+
+// reload swaps what can change live. Everything is checked before anything is
+// swapped.
+func (a *app) reload(c *config.Config) error {
+	setups, err := a.providers(c)
+	if err != nil {
+		return err
+	}
+	if a.gateway != nil {
+		if _, err := a.gateway.server.Reload(c.HTTP); err != nil {
+			return err
+		}
+		a.gateway.actors.Reload(liveConfig(c))
+	}
+	if a.worker != nil {
+		a.worker.actors.Reload(setups)
+	}
+	return nil
+}
+
+// failed delivers the error that ends the process.
+func (a *app) failed() (tree <-chan error, listeners <-chan error) {
+	if a.gateway != nil {
+		listeners = a.gateway.server.Failed()
+	}
+	return a.sys.Fatal(), listeners
+}
+
+// addr is where clients connect.
+func (a *app) addr() net.Addr { return a.gateway.server.Addrs()[0] }
+
+func (a *app) buses() []*bus.Bus {
+	var all []*bus.Bus
+	if a.gateway != nil && a.gateway.bus != nil {
+		all = append(all, a.gateway.bus)
+	}
+	if a.worker != nil && a.worker.bus != nil {
+		all = append(all, a.worker.bus)
+	}
+	return all
+}
+
+// drain ends what lives here in order, until ctx ends: no new clients and jobs,
+// live runs to their end, every client told, then the listeners.
+func (a *app) drain(ctx context.Context) {
+	if a.gateway != nil {
+		_ = a.gateway.server.Drain(ctx) // says only that ctx ended
+	}
+	over := make(chan struct{})
+	a.sys.Go("drain worker", func() {
+		defer close(over)
+		if a.worker != nil {
+			a.worker.actors.Drain(ctx)
+		}
+	})
+	if a.gateway != nil {
+		a.gateway.actors.Drain(ctx)
+	}
+	<-over
+}
+
+// stop ends what is left. Parts that were never started are skipped.
+func (a *app) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	var errs []error
+	if g := a.gateway; g != nil {
+		if g.server != nil {
+			errs = append(errs, g.server.Shutdown(ctx))
+		}
+		if g.actors != nil {
+			g.actors.Stop(ctx)
+		}
+	}
+	if w := a.worker; w != nil {
+		if w.actors != nil {
+			w.actors.Stop(ctx)
+		}
+		if w.out != nil {
+			errs = append(errs, w.out.Close(ctx))
+		}
+	}
+	for _, p := range a.vendors {
+		errs = append(errs, p.Close())
+	}
+	for _, b := range a.buses() {
+		errs = append(errs, b.Close(ctx))
+	}
+	if a.nats != nil {
+		a.nats.Shutdown()
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.log.Debug().Err(err).Msg("Stopped with leftovers")
+	}
+}

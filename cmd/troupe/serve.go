@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/config"
+	"github.com/troupe-chat/troupe/transport"
+)
+
+// serve runs one role until ctx ends, then drains it.
+func serve(ctx context.Context, p serveParams) error {
+	a, err := newApp(ctx, appOptions{Role: p.Role, Config: capConnections(p.Config, p.Log), Log: p.Log, Version: p.Version})
+	if err != nil {
+		return err
+	}
+	welcome(p.Stdout, a, p)
+	p.Log.Info().Str("role", p.Role).Str("version", p.Version).Msg("Troupe started")
+	err = live(ctx, a, p)
+
+	timeout := p.Config.Worker.DrainTimeout
+	p.Log.Info().Dur("timeout", timeout).Msg("Draining")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	a.drain(drain)
+	a.stop(context.WithoutCancel(ctx))
+	p.Log.Info().Msg("Troupe stopped")
+	return err
+}
+
+// live waits for the end and reloads on SIGHUP meanwhile.
+func live(ctx context.Context, a *app, p serveParams) error {
+	tree, listeners := a.failed()
+	running := p.Config
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-tree:
+			return err
+		case err := <-listeners:
+			return err
+		case <-p.Hangup:
+			running = reload(a, p, running)
+		}
+	}
+}
+
+// reload swaps what can change live, all or nothing, and says what cannot.
+func reload(a *app, p serveParams, running *config.Config) *config.Config {
+	wanted, err := p.Reload()
+	if err != nil {
+		p.Log.Error().Err(err).Msg("Reload refused: the running configuration stays")
+		return running
+	}
+	changed, fixed := config.Diff(running, wanted)
+	if err := a.reload(wanted); err != nil {
+		p.Log.Error().Err(err).Msg("Reload refused: the running configuration stays")
+		return running
+	}
+	if level, err := zerolog.ParseLevel(wanted.Log.Level); err == nil {
+		p.SetLevel(level)
+	}
+	e := p.Log.Info().Strs("changed", changed)
+	if len(fixed) > 0 {
+		e = e.Strs("needs_restart", fixed)
+	}
+	e.Msg("Configuration reloaded")
+	return wanted
+}
+
+// descriptorReserve is kept for listeners, the bus, files and half-open
+// handshakes, besides one descriptor for each run's provider call.
+const descriptorReserve = 128
+
+// capConnections keeps the pool below what the system can hold open. It changes
+// a copy: what was configured stays what a reload is compared with.
+func capConnections(c *config.Config, log zerolog.Logger) *config.Config {
+	soft, _, err := transport.DescriptorLimit()
+	if err != nil || soft == 0 {
+		return c // a system without such a limit
+	}
+	room := connectionRoom(soft, c)
+	if c.Pool.MaxConnections <= room {
+		return c
+	}
+	log.Warn().Int("pool.max_connections", c.Pool.MaxConnections).Int("capped_to", room).Uint64("descriptors", soft).
+		Msg("pool.max_connections is above what the descriptor limit allows; raise `ulimit -n` or lower it")
+	capped := *c
+	capped.Pool.MaxConnections = room
+	return &capped
+}
+
+// welcome tells a person what runs here and what to try.
+func welcome(w io.Writer, a *app, p serveParams) {
+	fmt.Fprintf(w, "troupe %s (%s)\n", p.Version, p.Role)
+	if a.gateway != nil {
+		for _, addr := range a.gateway.server.Addrs() {
+			fmt.Fprintf(w, "  listening   %s\n", baseURL(p.Config, addr.String()))
+		}
+		if addr := a.gateway.server.AdminAddr(); addr != nil {
+			fmt.Fprintf(w, "  operators   http://%s\n", addr)
+		}
+		fmt.Fprintf(w, "  operators   %s\n", a.gateway.server.WhoMayOperate())
+	}
+	if p.Config.Bus.URL == "" {
+		fmt.Fprintln(w, "  bus         embedded NATS, no listener")
+	} else {
+		fmt.Fprintf(w, "  bus         %s, prefix %s\n", bus.RedactURL(p.Config.Bus.URL), p.Config.Bus.Prefix)
+	}
+	if a.worker != nil {
+		for _, name := range sortedNames(p.Config.Providers) {
+			fmt.Fprintf(w, "  provider    %s\n", describe(name, p.Config))
+		}
+	}
+	if a.gateway != nil {
+		fmt.Fprintf(w, "  try         open %s in a browser, or: troupe chat --url %s \"Hello Troupe\"\n",
+			baseURL(p.Config, a.addr().String()), baseURL(p.Config, a.addr().String()))
+	}
+}
+
+func baseURL(c *config.Config, addr string) string {
+	scheme := "http://"
+	if c.HTTP.TLS.Cert != "" {
+		scheme = "https://"
+	}
+	if rest, ok := strings.CutPrefix(addr, "[::]:"); ok {
+		addr = "localhost:" + rest
+	}
+	return scheme + addr
+}
+
+func sortedNames(providers map[string]provider.Config) []string {
+	names := make([]string, 0, len(providers))
+	for name := range providers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// describe is one provider's line at the start.
+func describe(name string, c *config.Config) string {
+	p := c.Providers[name]
+	var line string
+	switch state := provider.State(p); state {
+	case "ready":
+		line = name + ": ready"
+	case "needs_key":
+		line = name + ": needs the user's key (api_keys in the chat frame), or the deployment's in " + config.EnvName("providers."+name+".api_keys")
+	default:
+		line = name + ": " + state
+	}
+	if name == c.DefaultProvider {
+		line += " (default)"
+	}
+	return line
+}
