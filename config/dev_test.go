@@ -80,7 +80,7 @@ func TestDiff(t *testing.T) {
 			nil,
 		},
 		{"restart", "", "http: {listen: ':1'}\nlog: {format: json}\npool: {max_per_ip: 1}", nil, []string{"http.listen", "log.format", "pool.max_per_ip"}},
-		{"key", "providers: {openai: {api_keys: [a]}}", "providers: {openai: {api_keys: [b], base_url: 'http://x'}}", []string{"providers.openai.api_keys"}, []string{"providers.openai.base_url"}},
+		{"key", "providers: {openai: {api_keys: [a]}}", "providers: {openai: {api_keys: [b], base_url: 'http://x'}}", []string{"providers.openai.api_keys", "providers.openai.base_url"}, nil},
 		{"entries", "products: {a: {}, b: {name: x}}", "products: {b: {name: y}, c: {}}\nproviders: {new: {type: echo}}", []string{"products.a", "products.b.name", "products.c"}, []string{"providers.new"}},
 	}
 	for _, tt := range tests {

@@ -63,11 +63,16 @@ func flatten(c *Config) map[string]flatValue {
 // isLive tells whether a running server takes a new value over on SIGHUP.
 func isLive(n *node) bool {
 	switch n.key {
-	case "http.allowed_origins", "http.extra_origins", "http.trusted_proxies",
-		"http.admin_token", "http.admin_from", "log.level", "providers.<name>.api_keys":
+	case "http.public_url", "http.allowed_origins", "http.extra_origins", "http.trusted_proxies",
+		"http.admin_token", "http.admin_from", "log.level", keyDefault:
 		return true
 	}
-	return strings.HasPrefix(n.key, "limits.") || strings.HasPrefix(n.key, "products.")
+	for _, table := range []string{"limits.", "products.", "providers."} {
+		if strings.HasPrefix(n.key, table) {
+			return true
+		}
+	}
+	return false
 }
 
 // sameValue compares two fields of one type.

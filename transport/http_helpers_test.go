@@ -23,6 +23,7 @@ type scripted struct {
 	admit  func(s Socket, c protocol.Client)  // nil = Next at once
 	answer func(s Socket, r protocol.Request) // nil = one complete
 
+	opened chan protocol.Client
 	closed chan protocol.Cause
 
 	mu       sync.Mutex
@@ -36,7 +37,7 @@ type scripted struct {
 
 func newScripted() *scripted {
 	return &scripted{
-		closed: make(chan protocol.Cause, 16), ready: true,
+		opened: make(chan protocol.Client, 256), closed: make(chan protocol.Cause, 256), ready: true,
 		health: protocol.Health{Status: "ok", Bus: "ok", Workers: 1, Limiter: "ok"},
 	}
 }
@@ -45,6 +46,7 @@ func (g *scripted) Open(s Socket, c protocol.Client) Session {
 	g.mu.Lock()
 	g.clients = append(g.clients, c)
 	g.mu.Unlock()
+	g.opened <- c
 	if g.admit != nil {
 		g.admit(s, c)
 	} else {

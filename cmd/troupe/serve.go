@@ -151,10 +151,10 @@ func describe(name string, c *config.Config) string {
 	p := c.Providers[name]
 	var line string
 	switch state := provider.State(p); state {
-	case "ready":
+	case provider.StateReady:
 		line = name + ": ready"
-	case "needs_key":
-		line = name + ": needs the user's key (api_keys in the chat frame), or the deployment's in " + config.EnvName("providers."+name+".api_keys")
+	case provider.StateNeedsKey:
+		line = name + ": needs the user's key (api_keys in the chat frame), or the deployment's in " + keyVariable(name)
 	default:
 		line = name + ": " + state
 	}
@@ -162,4 +162,13 @@ func describe(name string, c *config.Config) string {
 		line += " (default)"
 	}
 	return line
+}
+
+// keyVariable is where an operator puts the deployment's key: openai has a name
+// that everybody knows.
+func keyVariable(name string) string {
+	if name == provider.TypeOpenAI {
+		return "OPENAI_API_KEY"
+	}
+	return config.EnvName("providers." + name + ".api_keys")
 }
