@@ -32,9 +32,6 @@ func (c *Config) Cautions() []string {
 	if most := c.WebSocket.MaxMessageBytes + c.Chat.Memory.Bytes; most > busPayload*3/4 {
 		lines = append(lines, fmt.Sprintf("websocket.max_message_bytes and chat.memory.bytes are %d together: a NATS server with the usual max_payload of %d cannot carry such a question", most, busPayload))
 	}
-	if c.Faults.Enabled {
-		lines = append(lines, "faults.enabled = true: operators can break this server on purpose")
-	}
 	return append(lines, c.spendable()...)
 }
 

@@ -30,18 +30,12 @@ type Config struct {
 	DefaultProvider string                     `koanf:"default_provider" doc:"asked when neither the question nor its product names one"`
 	Products        map[string]actors.Product  `koanf:"products" doc:"what the customer address serves, by product id; no entry = any id is accepted"`
 	Log             LogConfig                  `koanf:"log"`
-	Faults          FaultsConfig               `koanf:"faults"`
 }
 
 // LogConfig says what is logged and how it looks.
 type LogConfig struct {
 	Level  string `koanf:"level" doc:"trace, debug, info, warn or error"`
 	Format string `koanf:"format" doc:"console, json or auto: console on a terminal, JSON elsewhere"`
-}
-
-// FaultsConfig opens the door for fault injection.
-type FaultsConfig struct {
-	Enabled bool `koanf:"enabled" doc:"let operators inject faults at /api/debug/faults; never in production"`
 }
 
 // Default is the configuration that nobody wrote. Its keys may still be

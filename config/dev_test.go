@@ -97,12 +97,11 @@ func TestDiff(t *testing.T) {
 }
 
 func TestCautions(t *testing.T) {
-	c, _, err := Load(yamlOf("limits: {messages: {max: 0}}\nfaults: {enabled: true}\nwebsocket: {max_message_bytes: 900000}", "OPENAI_API_KEY=k"))
+	c, _, err := Load(yamlOf("limits: {messages: {max: 0}}\nwebsocket: {max_message_bytes: 900000}", "OPENAI_API_KEY=k"))
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"limits.messages.max = 0: this limit is off",
 		"websocket.max_message_bytes and chat.memory.bytes are 932768 together: a NATS server with the usual max_payload of 1048576 cannot carry such a question",
-		"faults.enabled = true: operators can break this server on purpose",
 		"anyone who reaches :8000 can spend the deployment's keys of openai: there is no sign-in; listen on 127.0.0.1 or put a proxy with one in front",
 	}, c.Cautions())
 
@@ -119,7 +118,7 @@ func TestSplitFlags(t *testing.T) {
 		{"none", []string{"serve", "--dev"}, nil, []string{"serve", "--dev"}},
 		{"assigned", []string{"serve", "--pool.max_per_ip=5"}, []string{"--pool.max_per_ip=5"}, []string{"serve"}},
 		{"next", []string{"--pool.max_per_ip", "5", "serve"}, []string{"--pool.max_per_ip=5"}, []string{"serve"}},
-		{"bool alone", []string{"--faults.enabled", "serve"}, []string{"--faults.enabled=true"}, []string{"serve"}},
+		{"bool alone", []string{"--chat.client_system", "serve"}, []string{"--chat.client_system=true"}, []string{"serve"}},
 		{"without a dot", []string{"--default_provider", "echo"}, []string{"--default_provider=echo"}, nil},
 		{"no value", []string{"--log.level", "--dev"}, []string{"--log.level"}, []string{"--dev"}},
 		{"other flags", []string{"--config", "a.yaml", "--config=b.c.yaml"}, nil, []string{"--config", "a.yaml", "--config=b.c.yaml"}},

@@ -120,7 +120,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"number", yamlOf("\npool:\n  max_per_ip: many"), `pool.max_per_ip: "many" is not allowed: must be a whole number (from file t.yaml:3)`},
 		{"duration", yamlOf("pool: {idle_timeout: 30}"), `pool.idle_timeout: "30" is not allowed: must be a duration with its unit, as in 500ms, 30s or 5m (from file t.yaml:1)`},
-		{"bool", yamlOf("", "TROUPE_FAULTS_ENABLED=yep"), `faults.enabled: "yep" is not allowed: must be true or false (from env TROUPE_FAULTS_ENABLED)`},
+		{"bool", yamlOf("", "TROUPE_CHAT_CLIENT_SYSTEM=yep"), `chat.client_system: "yep" is not allowed: must be true or false (from env TROUPE_CHAT_CLIENT_SYSTEM)`},
 		{"float", Sources{Args: []string{"--chat.max_temperature=hot"}, ReadFile: files(nil)}, `chat.max_temperature: "hot" is not allowed: must be a number (from flag --chat.max_temperature)`},
 		{"list for a number", yamlOf("pool: {max_per_ip: [1]}"), `pool.max_per_ip: must be a whole number (from file t.yaml:1)`},
 		{"mapping in a list", yamlOf("http: {listen: [{a: b}]}"), `http.listen: must be a list of texts, as in [a, b] (from file t.yaml:1)`},

@@ -45,7 +45,7 @@ func (r *Report) record(layers ...[]setting) {
 }
 
 // A key inside a line that a package's Validate wrote.
-var keyInLine = regexp.MustCompile(`\b(?:http|limits|pool|websocket|chat|runs|bus|worker|providers|products|log|faults)\.[A-Za-z0-9_.:-]*[A-Za-z0-9_-]|\bdefault_provider\b`)
+var keyInLine = regexp.MustCompile(`\b(?:http|limits|pool|websocket|chat|runs|bus|worker|providers|products|log)\.[A-Za-z0-9_.:-]*[A-Za-z0-9_-]|\bdefault_provider\b`)
 
 // annotate gives every line of a validation its source. Packages name keys and
 // do not know where values come from.

@@ -95,7 +95,9 @@ const curlTimedOut = 28
 
 func docShell(t *testing.T, line string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
