@@ -47,6 +47,14 @@ type connection struct {
 	draining bool
 }
 
+// newConnection is the actor of a session.
+func newConnection(s *Session) *connection {
+	g := s.gateway
+	return &connection{
+		guard: guard{sys: g.sys, kind: kindConnection}, gateway: g, session: s, socket: s.socket, client: &s.client,
+	}
+}
+
 // asking is a live turn with what it needs to be asked again.
 type asking struct {
 	turn
@@ -129,16 +137,7 @@ func (c *connection) Receive(ctx actor.Context) {
 	}
 }
 
-// log carries connection, session and address. It is made when it is needed: an
-// idle connection should not hold half a kilobyte for it.
-func (c *connection) log() *zerolog.Logger {
-	l := c.gateway.log.With().Str("connection", c.client.Connection).Str("session", logLabel(c.client.Session)).
-		Str("address", c.client.Address).Logger()
-	return &l
-}
-
-// logLabel keeps a label that was not validated yet from filling a line.
-func logLabel(s string) string { return s[:min(len(s), protocol.MaxLabel)] }
+func (c *connection) log() *zerolog.Logger { return c.session.logger() }
 
 // tell sends a small error that ends no turn.
 func (c *connection) tell(code protocol.Code, message string, retryAfter int) {
@@ -201,13 +200,14 @@ func (c *connection) stopPatience() {
 	}
 }
 
-// onIdle closes a connection that asked nothing for pool.idle_timeout. A turn
-// that began meanwhile keeps it.
+// onIdle closes a connection that asked nothing for pool.idle_timeout. What was
+// asked since the supervisor looked keeps it.
 func (c *connection) onIdle() {
-	if c.state != ready || len(c.turns) > 0 || c.waiting != nil {
+	timeout := c.gateway.cfg.Pool.IdleTimeout
+	if c.state != ready || len(c.turns) > 0 || c.waiting != nil || c.session.idleFor(time.Now()) < timeout {
 		return
 	}
-	c.tell(protocol.IdleTimeout, "Nothing was asked for "+c.gateway.cfg.Pool.IdleTimeout.String()+". Reconnect to go on.", 0)
+	c.tell(protocol.IdleTimeout, "Nothing was asked for "+timeout.String()+". Reconnect to go on.", 0)
 	c.close(protocol.IdleTimeout)
 }
 

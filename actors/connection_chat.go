@@ -33,8 +33,7 @@ func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
 		c.socket.Next()
 		return
 	}
-	if !c.requests.take(time.Now(), requestRate, requestBurst) {
-		c.tell(protocol.RateLimitExceeded, fmt.Sprintf("Too many requests: at most %d a second besides chat.", requestRate), 1)
+	if c.tooFast() {
 		c.socket.Next()
 		return
 	}
@@ -42,8 +41,10 @@ func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
 	case *protocol.Ping:
 		c.send(&protocol.Frame{Type: protocol.TypePong})
 	case *protocol.Cancel:
+		c.stirred()
 		c.onCancel(ctx, m)
 	case *protocol.Resume:
+		c.stirred()
 		c.onResume(ctx, m)
 	case *protocol.Bad:
 		c.onBad(m)
@@ -54,11 +55,28 @@ func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
 	c.socket.Next()
 }
 
-// Bounds of requests other than chat, per connection.
+// stirred starts the clock of pool.idle_timeout again, where one runs.
+func (c *connection) stirred() {
+	if len(c.turns) == 0 {
+		c.session.idle(time.Now())
+	}
+}
+
+// Bounds of requests other than chat, per connection. A repeat of an ended turn
+// counts as one: it asks the bus, and no window counts it.
 const (
 	requestRate  = 10
 	requestBurst = 20
 )
+
+// tooFast counts a request and refuses it above the bounds.
+func (c *connection) tooFast() bool {
+	if c.requests.take(time.Now(), requestRate, requestBurst) {
+		return false
+	}
+	c.tell(protocol.RateLimitExceeded, fmt.Sprintf("Too many requests: at most %d a second besides chat.", requestRate), 1)
+	return true
+}
 
 // onBad answers what could not be understood. An error of a chat that had a
 // readable id carries it, unless a live turn of that id would end by it.
@@ -142,6 +160,9 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 	}
 	for _, e := range c.ended {
 		if e.id == chat.ID && e.hash == hash && e.run != "" {
+			if c.tooFast() {
+				return true
+			}
 			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: e.id, RunID: e.run})
 			c.view(ctx, &asking{turn: turn{id: e.id, forWhat: protocol.ForResume}, hash: hash}, e.run, nil, false)
 			return true

@@ -9,8 +9,11 @@ import (
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
-// onStarted judges the labels of the URL and asks the limiter.
+// onStarted judges the labels of the URL and asks the limiter. It names its own
+// address first: admission may be over, and a request read, before the
+// supervisor that spawns it has got so far.
 func (c *connection) onStarted(ctx actor.Context) {
+	c.session.pid.Store(ctx.Self())
 	if _, gone := c.session.gone(); gone {
 		return // the supervisor sends socketClosed next
 	}

@@ -186,12 +186,13 @@ func (c *connection) onChunk(m *chunkArrived) {
 	if t == nil {
 		return
 	}
+	t.spoke = time.Now()
 	switch t.chunk(m.seq, m.text) {
 	case chunkNext:
 		if t.seq == 1 && t.question != nil {
 			t.question.key.Zero() // no second attempt after this
 		}
-		t.heard = time.Now()
+		t.heard = t.spoke
 		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
 		c.socket.Send(&t.frame)
 	case chunkGap:
@@ -205,6 +206,7 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 	if t == nil {
 		return
 	}
+	t.spoke = time.Now()
 	switch e.Type {
 	case bus.EventSnapshot:
 		c.apply(ctx, t, t.snapshot(e))
@@ -224,6 +226,7 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 		return
 	}
 	if r.Type != bus.ReplyAccepted { // a second accept must not stop what the first one started
+		t.spoke = time.Now()
 		t.wait(nil)
 	}
 	switch r.Type {
@@ -303,8 +306,22 @@ func (c *connection) onWorkerLost(ctx actor.Context, to uint64) {
 // onBusLost ends what waited for the bus as long as it may.
 func (c *connection) onBusLost(ctx actor.Context) {
 	for _, t := range slices.Clone(c.turns) {
+		if t.run != "" {
+			c.gateway.owe(c.goodbye(t))
+		}
 		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus could not be reached for too long. The run can be resumed.", 1))
 	}
+}
+
+// goodbye is what the run of a turn must hear once the bus is back.
+func (c *connection) goodbye(t *asking) leaving {
+	policy := protocol.OnDisconnectGrace
+	if t.question != nil && t.id == "" {
+		policy = protocol.OnDisconnectCancel
+	}
+	return leaving{worker: t.worker, control: &bus.Control{
+		Type: bus.ControlGone, Run: t.run, Gateway: c.gateway.id, To: t.to, Session: c.client.Session, OnDisconnect: policy,
+	}}
 }
 
 // onBusBack asks each run for what was missed meanwhile.
@@ -317,5 +334,8 @@ func (c *connection) onBusBack(ctx actor.Context) {
 func (c *connection) onSilence(ctx actor.Context, now time.Time) {
 	for _, t := range slices.Clone(c.turns) {
 		c.apply(ctx, t, t.silence(now))
+		if t.live() && now.Sub(t.spoke) > runSilence {
+			c.apply(ctx, t, t.heal())
+		}
 	}
 }

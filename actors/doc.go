@@ -5,7 +5,7 @@
 //
 //	gateway-<id>           only spawns; past ten panics in ten seconds the process ends
 //	├─ limiter             restarted; its windows live outside it
-//	├─ pool                restarted; its leases live outside it and are watched anew
+//	├─ pool                restarted; its leases live outside it
 //	├─ roster              restarted; rebuilt from the next beats
 //	└─ connections         resumed, never restarted: its children live on
 //	   └─ c<n>             one connection; a panic stops it
@@ -27,7 +27,8 @@
 //	connection → bus       key, cancel, resume, release, ack, gone
 //	run → bus → connection chunkArrived, eventArrived
 //	roster → connection    workerLost
-//	pool, connections and providers watch what they gave to: Terminated
+//	connections, providers hear of their children's ends (Terminated) and let go;
+//	connections → pool     Terminated, passed on: the slot is free
 //
 // Nothing asks upward, so no ask can deadlock. No actor blocks: not on a socket,
 // not on the bus, not on a vendor; an ask is a message, its reply another one,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,9 @@ type Gateway struct {
 	folded   fold
 	stopTick context.CancelFunc
 	lookedAt time.Time // of tick alone: when it last looked for silent turns
+
+	owing sync.Mutex
+	owed  []leaving // guarded by owing: goodbyes that wait for the bus
 }
 
 // counts are the totals of the status page.
@@ -97,6 +101,9 @@ func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *
 	}
 	g.live.Store(&cfg.Live)
 	g.metrics.poolLimit.Set(float64(cfg.Pool.MaxConnections))
+	for name := range cfg.Live.Providers {
+		g.metrics.touchProvider(name)
+	}
 	return g
 }
 
@@ -168,15 +175,6 @@ func (r *gatewayRoot) spawn(ctx actor.Context) {
 	close(r.ready)
 }
 
-// connectionProps is how one connection is made.
-func (g *Gateway) connectionProps(s *Session) *actor.Props {
-	return actor.PropsFromProducer(func() actor.Actor {
-		return &connection{
-			guard: guard{sys: g.sys, kind: kindConnection}, gateway: g, session: s, socket: s.socket, client: &s.client,
-		}
-	}, actor.WithMailbox(actor.UnboundedLockfree()))
-}
-
 // Open introduces a client and its socket.
 func (g *Gateway) Open(socket Socket, c protocol.Client) *Session {
 	s := &Session{gateway: g, socket: socket, client: c}
@@ -223,6 +221,7 @@ func (g *Gateway) BusUp() {
 	if g.busDown.Swap(0) == 0 {
 		return
 	}
+	g.pay()
 	for _, pid := range g.followers.live() {
 		g.sys.root.Send(pid, &busBack{})
 	}
@@ -283,7 +282,34 @@ func (g *Gateway) release(to uint64, r *bus.Reply) {
 // leave tells the workers that a connection follows its runs no more.
 func (g *Gateway) leave(s *Session, byServer bool) {
 	for _, l := range g.followers.leave(s, g.id, byServer) {
-		_ = g.jobs.Control(l.worker, l.control) // without a bus the worker misses our beats instead
+		if g.jobs.Control(l.worker, l.control) != nil {
+			g.owe(l)
+		}
+	}
+}
+
+// owedMax bounds the goodbyes that wait for the bus. Above it the workers' own
+// clocks end what nobody follows.
+const owedMax = 1 << 16
+
+// owe keeps a goodbye until the bus is back: without it a run would go on for
+// nobody.
+func (g *Gateway) owe(l leaving) {
+	g.owing.Lock()
+	defer g.owing.Unlock()
+	if len(g.owed) < owedMax {
+		g.owed = append(g.owed, l)
+	}
+}
+
+// pay says what is owed.
+func (g *Gateway) pay() {
+	g.owing.Lock()
+	owed := g.owed
+	g.owed = nil
+	g.owing.Unlock()
+	for _, l := range owed {
+		_ = g.jobs.Control(l.worker, l.control) // down again: the worker's clock ends the run
 	}
 }
 

@@ -1,6 +1,9 @@
 package actors
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/troupe-chat/troupe/bus"
+)
 
 // Metrics are the families that the actors feed. One per process; every family
 // is present from the start. No label is ever made from a client's bytes.
@@ -86,4 +89,17 @@ func (m *Metrics) touch() {
 		m.connections.WithLabelValues(result)
 	}
 	m.connectionsState.WithLabelValues("open")
+}
+
+// touchProvider does the same for a provider of the configuration.
+func (m *Metrics) touchProvider(name string) {
+	m.runsActive.WithLabelValues(name)
+	for _, outcome := range []string{bus.EventComplete, bus.EventCancelled, bus.EventError} {
+		m.runs.WithLabelValues(name, outcome)
+	}
+	for _, direction := range []string{"input", "output"} {
+		for _, estimated := range []string{"false", "true"} {
+			m.tokens.WithLabelValues(name, direction, estimated)
+		}
+	}
 }

@@ -12,7 +12,10 @@ import (
 const poolPatience = time.Second
 
 // pool hands out slots. A slot is a lease: it ends when its owner's actor ends,
-// seen by Watch, never by good manners. The leases live outside and outlive it.
+// never by good manners. The owners' supervisor passes every end on, behind
+// whatever the owner itself sent; a watch of the pool's own would say the same
+// for two thirds of a kilobyte per connection. The leases live outside and
+// outlive it.
 type pool struct {
 	guard
 	leases  *limit.Leases
@@ -20,34 +23,45 @@ type pool struct {
 	metrics *Metrics
 }
 
-// Receive is the table of contents of the pool.
+// Receive is the table of contents of the pool. An acquire that a panic swallows
+// is answered too: its client need not wait for the clock.
 func (p *pool) Receive(ctx actor.Context) {
 	defer p.caught(ctx)
+	answered := false
+	if m, ok := ctx.Message().(*acquire); ok {
+		defer func() {
+			if !answered {
+				ctx.Send(m.from, &poolLate{n: m.n})
+			}
+		}()
+	}
 	p.enter(ctx)
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		p.onStarted(ctx)
 	case *acquire:
 		p.onAcquire(ctx, m)
+		answered = true
 	case *actor.Terminated:
 		p.release(m.Who.Id)
 	}
 }
 
-// onStarted watches every owner again: one that died while the pool was away
-// is reported at once.
+// onStarted releases what belongs to nobody any more: the word of an owner's end
+// may have been lost in a panic.
 func (p *pool) onStarted(ctx actor.Context) {
+	living := ctx.ActorSystem().ProcessRegistry
 	for _, owner := range p.leases.Owners() {
-		ctx.Watch(ctx.ActorSystem().NewLocalPID(owner))
+		if _, lives := living.GetLocal(owner); !lives {
+			p.release(owner)
+		}
 	}
 }
 
 func (p *pool) onAcquire(ctx actor.Context, m *acquire) {
-	ctx.Watch(m.from) // before the lease, so that no lease is without a watch
 	ok, scope := p.leases.Acquire(m.from.Id, m.address, m.session)
 	p.metrics.poolSlots.Set(float64(p.leases.Active()))
 	if !ok {
-		ctx.Unwatch(m.from)
 		ctx.Send(m.from, &full{n: m.n, scope: scope})
 		return
 	}

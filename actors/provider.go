@@ -66,16 +66,34 @@ func (p *providerSupervisor) onTerminated(who *actor.PID) {
 		r.cancel(nil)
 	}
 	if !r.told {
-		p.worker.log.Error().Str("run", r.id).Msg("Run crashed")
 		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
-		for _, f := range r.followers {
-			p.worker.speaker.Publish(f.gateway, &bus.Event{
-				Type: bus.EventError, To: f.to, Seq: r.seq + 1, Code: string(protocol.Internal),
-				Message: "The answer broke off inside the server. Ask again.",
-			}, true)
-		}
+		p.tellCrashed(r)
 	}
 	p.free(r)
+}
+
+// tellCrashed ends the turns of a run that cannot do it itself, because it
+// crashed or its worker stopped before it was over. A job that was not accepted
+// yet is refused, or its gateway would offer it again, and it may be the
+// question that crashed the run.
+func (p *providerSupervisor) tellCrashed(r *runRecord) {
+	code, message := protocol.Internal, "The answer broke off inside the server. Ask again."
+	if p.worker.draining.Load() {
+		code, message = protocol.ShuttingDown, "This worker is shutting down. Ask again."
+	} else {
+		p.worker.log.Error().Str("run", r.id).Msg("Run crashed")
+	}
+	if !r.accepted {
+		_ = p.worker.bus.Reply(r.reply, &bus.Reply{
+			Type: bus.ReplyRefused, Worker: p.worker.id, Code: string(code), Message: message,
+		}) // else its gateway's clock decides
+		return
+	}
+	for _, f := range r.followers {
+		p.worker.speaker.Publish(f.gateway, &bus.Event{
+			Type: bus.EventError, To: f.to, Seq: r.seq + 1, Code: string(code), Message: message,
+		}, true)
+	}
 }
 
 func (p *providerSupervisor) free(r *runRecord) { p.worker.free(r) }

@@ -12,6 +12,9 @@ import (
 // prompt, in bytes of a bus message.
 const jobSlack = 4 << 10
 
+// questionFrame is what the list and the last message take besides its content.
+const questionFrame = 64
+
 // question is a chat frame made ready for the bus.
 type question struct {
 	job     bus.Job // To, Job, Sent and Deadline are set per attempt
@@ -64,7 +67,7 @@ func (g *Gateway) prepare(chat *protocol.Chat, c *protocol.Client, mem *memory) 
 	if chat.ClientKey != (protocol.ClientKey{}) {
 		q.job.ClientKey = chat.ClientKey[:]
 	}
-	room := g.jobs.MaxPayload() - jobSlack - len(system)*2 - len(q.content)
+	room := g.jobs.MaxPayload() - jobSlack - len(system)*2 - len(q.content) - questionFrame
 	q.job.Messages = appendMessages(chat, mem, q.content, room, clientSystem)
 	if len(q.job.Messages)+len(system)*2 > g.jobs.MaxPayload()-jobSlack {
 		key.Zero()

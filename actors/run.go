@@ -148,6 +148,7 @@ func (r *run) onStarted(ctx actor.Context) {
 		ctx.Stop(ctx.Self())
 		return
 	}
+	r.record.accepted = true
 	r.log.Info().Str("provider", job.Provider).Str("gateway", job.Gateway).Msg("Run accepted")
 	if job.NeedsKey {
 		r.clock = after(r.sys, keyPatience, ctx.Self(), &keyLate{})
@@ -250,6 +251,9 @@ func (r *run) onPiece(ctx actor.Context, text []byte) {
 		text = wholeCharacters(text, bound-r.raw)
 		defer r.stopCall(ctx, errTooLong)
 	}
+	if r.raw == 0 {
+		defer r.arm(ctx, time.Now()) // from here on the shorter silence counts
+	}
 	r.raw += len(text)
 	r.scratch = protocol.AppendEscaped(r.scratch[:0], text)
 	for rest := r.scratch; len(rest) > 0; {
@@ -300,8 +304,11 @@ func (r *run) stopCall(ctx actor.Context, why error) {
 	r.lookAgain(ctx, stopPatience, &stopLate{})
 }
 
-// arm starts the clock that is due next.
+// arm replaces the clock by the one that is due next.
 func (r *run) arm(ctx actor.Context, now time.Time) {
+	if r.clock != nil {
+		r.clock.Stop()
+	}
 	due := r.said.Add(saySeqEvery)
 	if r.state == runStreaming {
 		if d := r.called.Add(r.clocks.whole); d.Before(due) {

@@ -74,10 +74,10 @@ func (r *run) end(ctx actor.Context, e *bus.Event) {
 	e.Seq = r.script.seq() + 1
 	r.final = e
 	r.over(ctx)
+	r.account(e) // first: who hears of the end finds it counted
 	for _, f := range r.record.followers {
 		r.tellEnd(f)
 	}
-	r.account(e)
 	r.scratch = nil
 	r.worker.runs.keep(r.record, r.script.size()+runOverhead)
 	r.clock = after(r.sys, r.worker.cfg.Runs.Keep, ctx.Self(), &expire{})
@@ -246,16 +246,13 @@ func (r *run) onFollowed(ctx actor.Context, m *followed) {
 		return
 	case f == nil:
 		f = r.join(c, m.reply)
-	default:
-		r.recount(f, c)
-	}
-	if r.state == runOver {
-		r.tellEnd(f)
-		if f.acked {
-			f.acked = false
-			r.repeat = repeatFirst
+		if r.state == runOver {
+			r.tellEnd(f)
+			f.acked, r.repeat = false, repeatFirst
 			r.expectAck(ctx)
 		}
+	default: // its end comes with the next repetition: told here, a snapshot that is lost each time would make a storm
+		r.recount(f, c)
 	}
 }
 

@@ -25,13 +25,19 @@ type runTable struct {
 	budget int
 	expire func(*actor.PID)
 
-	mu    sync.Mutex
-	byID  map[string]*runRecord
-	byPID map[string]*runRecord
-	kept  list.List // of *runRecord: ended, oldest first
-	bytes int
-	jobs  map[string]time.Time
-	skew  map[string]time.Duration // per gateway: its clock + skew = ours
+	mu     sync.Mutex
+	byID   map[string]*runRecord
+	byPID  map[string]*runRecord
+	kept   list.List // of *runRecord: ended, oldest first
+	bytes  int
+	jobs   map[string]time.Time
+	clocks map[string]peerClock // by gateway
+}
+
+// peerClock is a gateway's clock: its time + skew = ours.
+type peerClock struct {
+	skew  time.Duration
+	heard time.Time
 }
 
 // runRecord is what outlives a run's actor. The actor owns the fields until it
@@ -43,6 +49,7 @@ type runRecord struct {
 	pid       *actor.PID
 	followers []*listener
 	seq       uint64
+	accepted  bool // the accept is out
 	told      bool // the terminal event is out
 	freed     bool // the slot is given back
 	cancel    context.CancelCauseFunc
@@ -60,33 +67,40 @@ type listener struct {
 func newRunTable(budget int, expire func(*actor.PID)) *runTable {
 	return &runTable{
 		budget: budget, expire: expire, byID: map[string]*runRecord{}, byPID: map[string]*runRecord{},
-		jobs: map[string]time.Time{}, skew: map[string]time.Duration{},
+		jobs: map[string]time.Time{}, clocks: map[string]peerClock{},
 	}
 }
 
 // learnClock keeps the smallest offset seen, the one with the least delay in it,
-// and lets it go half way to each larger one: clocks are set, and drift.
+// and lets it go half way to each larger one: clocks are set, and drift. A larger
+// one counts only where beats come in their rhythm: those that waited while this
+// process was paused say nothing about clocks, and jobs waited with them.
 func (t *runTable) learnClock(gateway string, sent int64, received time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	skew := received.Sub(time.UnixMilli(sent))
-	if old, ok := t.skew[gateway]; ok && skew > old {
-		skew = old + (skew-old)/2
+	old, ok := t.clocks[gateway]
+	switch since := received.Sub(old.heard); {
+	case !ok || skew <= old.skew:
+	case since < beatEvery/2 || since > 2*beatEvery:
+		skew = old.skew
+	default:
+		skew = old.skew + (skew-old.skew)/2
 	}
-	t.skew[gateway] = skew
+	t.clocks[gateway] = peerClock{skew: skew, heard: received}
 }
 
 // gateways lists those whose clock is known: the ones that live.
 func (t *runTable) gateways() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.skew))
+	return slices.Collect(maps.Keys(t.clocks))
 }
 
 func (t *runTable) forgetClock(gateway string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.skew, gateway)
+	delete(t.clocks, gateway)
 }
 
 // tooLate tells whether a job's deadline has passed, by its gateway's clock.
@@ -94,8 +108,8 @@ func (t *runTable) tooLate(job *bus.Job, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	deadline := time.UnixMilli(job.Deadline).Add(lateness)
-	if skew, ok := t.skew[job.Gateway]; ok {
-		return now.After(deadline.Add(skew))
+	if c, ok := t.clocks[job.Gateway]; ok {
+		return now.After(deadline.Add(c.skew))
 	}
 	return false // a gateway never heard: its late accept will be released
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
@@ -47,6 +48,17 @@ func (s *Session) gone() (protocol.Cause, bool) {
 	}
 	return "", false
 }
+
+// logger carries connection, session and address. It is made when it is needed:
+// an idle connection should not hold half a kilobyte for it.
+func (s *Session) logger() *zerolog.Logger {
+	l := s.gateway.log.With().Str("connection", s.client.Connection).Str("session", logLabel(s.client.Session)).
+		Str("address", s.client.Address).Logger()
+	return &l
+}
+
+// logLabel keeps a label that was not validated yet from filling a line.
+func logLabel(s string) string { return s[:min(len(s), protocol.MaxLabel)] }
 
 // busy and idle keep the clock of pool.idle_timeout: it counts from the end of
 // the last turn.

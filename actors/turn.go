@@ -49,6 +49,7 @@ const (
 	offerTimeout  = 500 * time.Millisecond // for one accept
 	silenceStatus = 10 * time.Second       // after which a named turn is told that it lives
 	silenceCheck  = 5 * time.Second        // so that it hears something at least every 15 s
+	runSilence    = 3 * saySeqEvery        // a run says something every 5 s: one that does not is asked, and may be gone
 )
 
 // turn is one question as the gateway sees it: a pure state machine. It knows
@@ -79,6 +80,7 @@ type turn struct {
 	healing  bool   // a gap was seen; chunks are ignored until the snapshot
 	until    time.Time
 	heard    time.Time // when the client last got a frame of this turn
+	spoke    time.Time // when the run last said anything
 }
 
 // live tells whether the turn still owes its client a terminal frame.

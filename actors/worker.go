@@ -96,7 +96,7 @@ func NewWorker(sys *System, b Work, speaker Speaker, log zerolog.Logger, o Worke
 		s := &served{name: name}
 		s.setup.Store(&setup)
 		w.served[name] = s
-		w.metrics.runsActive.WithLabelValues(name)
+		w.metrics.touchProvider(name)
 	}
 	return w, nil
 }

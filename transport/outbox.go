@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"time"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -17,8 +18,11 @@ const keptOutbox = 16 << 10
 // chunks of the same turn with consecutive seqs become one chunk.
 //
 // Bound: frames are refused when they would bring the waiting bytes above the
-// bound. A frame larger than that passes when nothing else waits, and is then
-// not counted against those behind it: memory ≤ bound + one frame.
+// bound. Two kinds pass where they do not fit, and are then not counted against
+// those behind them: what comes when nothing else waits, and a snapshot or the
+// end of a turn, which come once each and cannot be sent in smaller pieces. Else
+// no reader would be fast enough for an answer larger than the bound. At most
+// two such frames wait at once: memory ≤ bound + two frames.
 type outbox struct {
 	bound int
 
@@ -27,10 +31,17 @@ type outbox struct {
 	head int    // where the first frame that is not wholly written begins
 	lent int    // bytes behind next that a writer holds: they must not move
 
-	tail  chunk // a chunk behind buf that can still grow
-	large int   // bytes of a frame above the bound that still wait
+	tail   chunk // a chunk behind buf that can still grow
+	excess [2]excess
+	large  int // bytes of excess that still wait
 
 	progress time.Duration // when a byte was last taken, or the first one queued
+}
+
+// excess is one frame that waits without being counted. The zero value is none.
+type excess struct {
+	behind int // bytes that wait in front of it
+	size   int // bytes of it that wait
 }
 
 // chunk is a chunk frame before it is encoded. The zero chunk is none.
@@ -77,8 +88,8 @@ func (o *outbox) empty() bool { return o.next == len(o.buf) && !o.tail.open }
 // add queues f. With join, a chunk stays open for its successors. It returns
 // false, and queues nothing, if f does not fit.
 func (o *outbox) add(f *protocol.Frame, join bool) bool {
-	if !o.fits(len(f.Text) + len(f.Message) + envelope) {
-		return false
+	if size := len(f.Text) + len(f.Message) + envelope; !o.fits(size) {
+		return o.exceed(f)
 	}
 	alone := o.empty()
 	switch {
@@ -97,8 +108,24 @@ func (o *outbox) add(f *protocol.Frame, join bool) bool {
 		o.buf = appendText(o.buf, f)
 	}
 	if waiting := o.pending(); alone && waiting > o.bound {
-		o.large = waiting
+		o.excess[0], o.large = excess{size: waiting}, waiting
 	}
+	return true
+}
+
+// exceed queues a frame that does not fit, if it is of the kind that may pass.
+func (o *outbox) exceed(f *protocol.Frame) bool {
+	at := slices.Index(o.excess[:], excess{})
+	if at < 0 || f.Type != protocol.TypeSnapshot && !ends(f) {
+		return false
+	}
+	o.seal()
+	o.compact()
+	before := o.pending()
+	o.buf = appendText(o.buf, f)
+	size := o.pending() - before
+	o.excess[at] = excess{behind: before, size: size}
+	o.large += size
 	return true
 }
 
@@ -168,10 +195,24 @@ func (o *outbox) wrote(n int, now time.Duration) {
 		return
 	}
 	o.next += n
-	o.large = max(0, o.large-n)
 	o.progress = now
+	o.settle(n)
 	if o.next == len(o.buf) {
 		o.buf, o.next, o.head = o.buf[:0], 0, 0
+	}
+}
+
+// settle counts n written bytes against what is in excess.
+func (o *outbox) settle(n int) {
+	o.large = 0
+	for i := range o.excess {
+		x := &o.excess[i]
+		front := min(n, x.behind)
+		x.behind -= front
+		if x.size -= min(n-front, x.size); x.size == 0 || o.next == len(o.buf) {
+			*x = excess{}
+		}
+		o.large += x.size
 	}
 }
 
@@ -195,5 +236,5 @@ func (o *outbox) abandon() {
 		end += frameSize(o.buf[end:])
 	}
 	o.buf = o.buf[:end]
-	o.large = 0
+	o.excess, o.large = [2]excess{}, 0
 }

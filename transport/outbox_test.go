@@ -103,6 +103,31 @@ func TestOutboxBound(t *testing.T) {
 	require.False(t, o.add(chunkFrame("b", 1, strings.Repeat("y", 5000)), true), "not alone")
 }
 
+// A resume of a long answer is a snapshot and the end, each larger than the
+// bound; a stream ends with its whole text behind its last chunks.
+func TestOutboxTakesSnapshotAndEndBeyondTheBound(t *testing.T) {
+	long := []byte(strings.Repeat("x", 5000))
+	snapshot := &protocol.Frame{Type: protocol.TypeSnapshot, Named: true, ID: "a", Seq: 9, Text: long}
+	end := &protocol.Frame{Type: protocol.TypeComplete, Named: true, ID: "a", Seq: 10, Text: long}
+	o := outbox{bound: 1000}
+	require.True(t, o.add(chunkFrame("b", 1, strings.Repeat("y", 500)), true))
+	require.True(t, o.add(snapshot, true))
+	require.True(t, o.add(end, true))
+	require.False(t, o.add(end, true), "two at most")
+	require.False(t, o.add(chunkFrame("b", 2, strings.Repeat("y", 500)), true), "what counts is still bounded")
+	require.True(t, o.add(chunkFrame("b", 2, strings.Repeat("y", 100)), true), "and they take no room from it")
+
+	o.wrote(o.pending()/2, 1) // through the chunk, into the snapshot
+	require.False(t, o.add(snapshot, true))
+	o.wrote(700, 2) // through the snapshot
+	require.True(t, o.add(snapshot, true))
+	require.LessOrEqual(t, o.pending()-o.large, 1000)
+	o.wrote(len(o.take(0)), 3)
+	require.True(t, o.empty())
+	require.Zero(t, o.large)
+	require.False(t, o.add(chunkFrame("b", 3, "z"), true) && o.add(chunkFrame("b", 4, strings.Repeat("y", 5000)), true))
+}
+
 func TestOutboxAbandonsOnlyWholeFrames(t *testing.T) {
 	goodbye := appendClose(nil, 1013, "bye")
 	for _, tc := range []struct {

@@ -60,7 +60,8 @@ func reload(a *app, p serveParams, running *config.Config) *config.Config {
 		p.Log.Error().Err(err).Msg("Reload refused: the running configuration stays")
 		return running
 	}
-	changed, fixed := config.Diff(running, wanted)
+	changed, _ := config.Diff(running, wanted)
+	_, fixed := config.Diff(p.Config, wanted) // what started is what a restart is needed from
 	if err := a.reload(wanted); err != nil {
 		p.Log.Error().Err(err).Msg("Reload refused: the running configuration stays")
 		return running

@@ -1,0 +1,338 @@
+package actors
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// saboteur panics where it was told to, each time once.
+type saboteur struct {
+	mu    sync.Mutex
+	plans []sabotage
+	fired int
+}
+
+// sabotage is one panic to come: on this very message, or on the next one of a
+// type; "" is any type.
+type sabotage struct {
+	kind    string
+	typ     string
+	message any
+}
+
+func on(kind string, sample any) sabotage {
+	return sabotage{kind: kind, typ: fmt.Sprintf("%T", sample)}
+}
+
+func (s *saboteur) arm(p ...sabotage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plans = append(s.plans, p...)
+}
+
+// strikes tells how many panics were thrown and how many are still to come.
+func (s *saboteur) strikes() (fired, left int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fired, len(s.plans)
+}
+
+func (s *saboteur) inject(kind string, message any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.plans {
+		hit := p.kind == kind && (p.typ == "" || p.typ == fmt.Sprintf("%T", message))
+		if p.message != nil {
+			hit = p.kind == kind && p.message == message
+		}
+		if hit {
+			s.plans = append(s.plans[:i], s.plans[i+1:]...)
+			s.fired++
+			panic("sk-canary")
+		}
+	}
+}
+
+// scene is a house at work: a witness and a victim, each with a running answer.
+type scene struct {
+	*house
+	saboteur        *saboteur
+	witness, victim *client
+	log             *bytes.Buffer
+}
+
+const spoken = "one two three four five six seven eight nine ten "
+
+func newScene(t *testing.T, early ...sabotage) *scene {
+	s := &scene{saboteur: &saboteur{}, log: &bytes.Buffer{}}
+	s.saboteur.arm(early...)
+	p := defaultPlan()
+	p.talk, p.inject, p.log = talker("one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight ", "nine ", "ten "), s.saboteur.inject, s.log
+	s.house = build(t, p)
+	s.witness, s.victim = s.open("s-witness"), s.open("s-victim")
+	s.witness.chat("w", "hi")
+	s.victim.chat("v", "hi")
+	pass(2*pace + pace/2)
+	return s
+}
+
+// victimRun is the run of the victim's answer.
+func (s *scene) victimRun() *actor.PID {
+	s.t.Helper()
+	for _, f := range s.victim.seen() {
+		if f.Type == protocol.TypeAccepted {
+			pid := s.worker.runs.pid(f.RunID)
+			require.NotNil(s.t, pid)
+			return pid
+		}
+	}
+	require.Fail(s.t, "the victim's run was not accepted")
+	return nil
+}
+
+// strike sends a message that its receiver dies of.
+func (s *scene) strike(kind string, to *actor.PID, message any) {
+	s.saboteur.arm(sabotage{kind: kind, message: message})
+	s.sys.root.Send(to, message)
+	synctest.Wait()
+}
+
+// alive is the verdict: the witness heard its whole answer, a stranger is let in
+// and answered, nothing is held once all have left, and no key is in the log.
+func (s *scene) alive() {
+	s.t.Helper()
+	pass(6 * time.Second)
+	_, left := s.saboteur.strikes()
+	require.Zero(s.t, left, "the fault never struck: this case proves nothing")
+	require.Empty(s.t, s.witness.closed(), "the witness was cut")
+	ends := s.witness.terminals("w")
+	require.Len(s.t, ends, 1)
+	require.Equal(s.t, protocol.TypeComplete, ends[0].Type, "%+v", ends[0])
+	require.Equal(s.t, spoken, string(ends[0].Text))
+
+	stranger := s.open("s-stranger")
+	stranger.chat("n", "hi")
+	pass(3 * time.Second)
+	require.Len(s.t, stranger.terminals("n"), 1)
+	require.Equal(s.t, spoken, string(stranger.last().Text))
+	select {
+	case err := <-s.sys.Fatal():
+		require.NoError(s.t, err)
+	default:
+	}
+	s.empty()
+	require.NotContains(s.t, s.log.String(), "canary")
+	require.Contains(s.t, s.log.String(), "Panic caught")
+}
+
+// gone checks that an actor is really gone and not a zombie that still answers.
+func (s *scene) gone(pid *actor.PID) {
+	s.t.Helper()
+	_, lives := s.sys.actors.ProcessRegistry.GetLocal(pid.Id)
+	require.False(s.t, lives, "%s is still there", pid.Id)
+}
+
+// panicCase is one way to panic: provoke makes it happen, check looks at what it
+// cost the one it hit.
+type panicCase struct {
+	kind    string
+	message any
+	early   bool // armed before the house is built
+	provoke func(s *scene)
+	check   func(s *scene)
+}
+
+func clientTold(s *scene) {
+	require.Equal(s.t, []protocol.Code{protocol.Internal}, s.victim.closed())
+	require.Equal(s.t, protocol.Internal, s.victim.last().Code)
+	s.gone(s.victim.session.pid.Load())
+	gone := s.bus.wordsOf(bus.ControlGone)
+	require.Len(s.t, gone, 1, "the victim's run was not let go")
+	require.Equal(s.t, protocol.OnDisconnectGrace, gone[0].OnDisconnect)
+}
+
+func oneError(s *scene) {
+	ends := s.victim.terminals("v")
+	require.Len(s.t, ends, 1)
+	require.Equal(s.t, protocol.Internal, ends[0].Code)
+	require.Equal(s.t, "one two ", string(ends[0].Text))
+	require.Empty(s.t, s.victim.closed())
+}
+
+// unharmed: the victim's answer goes on to its end.
+func unharmed(s *scene) {
+	pass(3 * time.Second)
+	ends := s.victim.terminals("v")
+	require.Len(s.t, ends, 1)
+	require.Equal(s.t, spoken, string(ends[0].Text))
+}
+
+// panicCases is every kind of actor with every message it takes.
+func panicCases() []panicCase {
+	var out []panicCase
+	direct := func(kind string, to func(s *scene) *actor.PID, check func(*scene), messages ...any) {
+		for _, m := range messages {
+			out = append(out, panicCase{
+				kind: kind, message: m, check: check,
+				provoke: func(s *scene) { s.strike(kind, to(s), m) },
+			})
+		}
+	}
+	lifecycle := func(kind string, m any, provoke, check func(*scene)) {
+		out = append(out, panicCase{kind: kind, message: m, check: check, provoke: func(s *scene) {
+			s.saboteur.arm(on(kind, m))
+			provoke(s)
+		}})
+	}
+	direct(kindConnection, func(s *scene) *actor.PID { return s.victim.session.pid.Load() }, clientTold,
+		&chunkArrived{}, &eventArrived{}, &replied{}, &noResponders{}, &asked{}, &socketClosed{}, &decided{},
+		&limiterLate{}, &granted{}, &full{}, &poolLate{}, &offerLate{}, &retryDue{}, &checkSilence{}, &workerLost{},
+		&busLost{}, &busBack{}, &idled{}, &drain{}, &endNow{}, &closeDue{})
+	direct(kindRun, (*scene).victimRun, oneError,
+		&piece{}, &streamEnded{}, &keyArrived{}, &stopRun{}, &followed{}, &followerGone{}, &acknowledged{},
+		&clockDue{}, &keyLate{}, &stopLate{}, &graceOver{}, &repeatDue{}, &expire{}, &shutDown{})
+
+	tops := []struct {
+		kind     string
+		pid      func(s *scene) *actor.PID
+		messages []any
+		restarts bool
+	}{
+		{kindGateway, func(s *scene) *actor.PID { return s.gateway.root }, []any{&sweepIdle{}}, false},
+		{kindWorker, func(s *scene) *actor.PID { return s.worker.root }, []any{&sweepIdle{}}, false},
+		{kindLimiter, func(s *scene) *actor.PID { return s.gateway.gate.limiter.Load() }, []any{&decide{}, &probe{}}, true},
+		{kindPool, func(s *scene) *actor.PID { return s.gateway.pool }, []any{&acquire{}, &actor.Terminated{}}, true},
+		{kindRoster, func(s *scene) *actor.PID { return s.gateway.rosterPID }, []any{&beatHeard{}, &rosterTick{}}, true},
+		{kindRoster, func(s *scene) *actor.PID { return s.worker.rosterP }, []any{&beatHeard{}, &rosterTick{}}, true},
+		{kindConnections, func(s *scene) *actor.PID { return s.gateway.children }, []any{&sweepIdle{}, &drainAll{}, &closeAll{}}, false},
+		{kindProvider, func(s *scene) *actor.PID { return s.worker.served["echo"].pid }, []any{&sweepIdle{}}, false},
+	}
+	for _, top := range tops {
+		direct(top.kind, top.pid, unharmed, top.messages...)
+		if !top.restarts {
+			continue
+		}
+		for _, m := range []any{&actor.Restarting{}, &actor.Started{}} {
+			lifecycle(top.kind, m, func(s *scene) { s.strike(top.kind, top.pid(s), top.messages[0]) }, unharmed)
+		}
+	}
+	for _, kind := range []string{kindGateway, kindLimiter, kindPool, kindRoster, kindConnections, kindWorker, kindProvider} {
+		out = append(out, panicCase{kind: kind, message: &actor.Started{}, early: true, provoke: func(*scene) {}, check: unharmed})
+	}
+
+	lifecycle(kindConnection, &actor.Started{}, func(s *scene) { s.victim = s.knock(protocol.Client{Session: "s-new"}) }, func(s *scene) {
+		require.Equal(s.t, []protocol.Code{protocol.Internal}, s.victim.closed())
+		s.gone(s.victim.session.pid.Load())
+	})
+	lifecycle(kindConnections, &open{}, func(s *scene) { s.victim = s.knock(protocol.Client{Session: "s-new"}) }, func(s *scene) {
+		require.Equal(s.t, []protocol.Code{protocol.Internal}, s.victim.closed())
+	})
+	leave := func(s *scene) { s.victim.leave(protocol.CauseGone); synctest.Wait() }
+	left := func(s *scene) { s.gone(s.victim.session.pid.Load()) }
+	lifecycle(kindConnection, &actor.Stopping{}, leave, left)
+	lifecycle(kindConnection, &actor.Stopped{}, leave, left)
+	lifecycle(kindConnections, &actor.Terminated{}, leave, left)
+	lifecycle(kindPool, &actor.Terminated{}, leave, left)
+
+	again := func(s *scene) { s.victim.chat("", "hi"); pass(4 * time.Second) }
+	answered := func(s *scene) {
+		ends := s.victim.terminals("")
+		require.Len(s.t, ends, 1)
+		require.Equal(s.t, spoken, string(ends[0].Text), "%+v", ends[0])
+	}
+	lifecycle(kindRun, &actor.Started{}, again, func(s *scene) { // refused at once, and not offered elsewhere
+		ends := s.victim.terminals("")
+		require.Len(s.t, ends, 1)
+		require.Equal(s.t, protocol.Internal, ends[0].Code)
+	})
+	lifecycle(kindRun, &actor.Stopping{}, again, answered)
+	lifecycle(kindRun, &actor.Stopped{}, again, answered)
+	lifecycle(kindProvider, &actor.Terminated{}, again, answered)
+	lifecycle(kindProvider, &startRun{}, again, answered)
+	return out
+}
+
+// TestPanicEverywhere panics every kind of actor on every message it takes. It
+// is gone, resumed or fresh; its client is told; nobody else notices.
+func TestPanicEverywhere(t *testing.T) {
+	for i, c := range panicCases() {
+		name := fmt.Sprintf("%s/%T", c.kind, c.message)
+		if c.early {
+			name += " at start"
+		}
+		t.Run(fmt.Sprintf("%02d %s", i, name), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var early []sabotage
+				if c.early {
+					early = append(early, on(c.kind, c.message))
+				}
+				s := newScene(t, early...)
+				c.provoke(s)
+				pass(50 * time.Millisecond)
+				c.check(s)
+				s.alive()
+			})
+		})
+	}
+}
+
+// TestPanicWhileStopping: no panic on the way down keeps a tree from ending.
+func TestPanicWhileStopping(t *testing.T) {
+	for _, kind := range kinds() {
+		for _, m := range []any{&actor.Stopping{}, &actor.Stopped{}} {
+			t.Run(fmt.Sprintf("%s %T", kind, m), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					s := newScene(t)
+					s.saboteur.arm(on(kind, m))
+					began := time.Now()
+					s.stop()
+					require.Less(t, time.Since(began), 4*time.Second, "the tree did not end by itself")
+					fired, _ := s.saboteur.strikes()
+					require.Equal(t, 1, fired)
+					s.gone(s.gateway.root)
+					s.gone(s.worker.root)
+				})
+			})
+		}
+	}
+}
+
+// TestRootPastItsLimit: a root that panics more than ten times in ten seconds
+// gives the process up, with one error.
+func TestRootPastItsLimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newScene(t)
+		for n := range rootPanics + 3 {
+			s.strike(kindGateway, s.gateway.root, &drain{})
+			if n+1 <= rootPanics {
+				require.Empty(t, s.sys.Fatal(), "given up after %d", n+1)
+			}
+		}
+		err := <-s.sys.Fatal()
+		require.ErrorContains(t, err, s.gateway.root.Id)
+		require.Empty(t, s.sys.Fatal(), "said twice")
+	})
+}
+
+// TestRootForgives: panics that are far apart are no reason to give up.
+func TestRootForgives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newScene(t)
+		for range 3 * rootPanics {
+			s.strike(kindWorker, s.worker.root, &drain{})
+			pass(1100 * time.Millisecond)
+		}
+		require.Empty(t, s.sys.Fatal())
+		s.alive()
+	})
+}
