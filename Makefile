@@ -36,6 +36,10 @@ FUZZTIME ?= 5s
 fuzz: ## run every fuzz target for FUZZTIME each (5s)
 	@GO="$(GO)" sh .ci/fuzz $(FUZZTIME)
 
+.PHONY: corpus
+corpus: ## keep what fuzzing found as test data
+	@GO="$(GO)" sh .ci/corpus
+
 .PHONY: cross
 cross: ## build for the other systems
 	@for target in darwin/arm64 windows/amd64 linux/arm64; do \
