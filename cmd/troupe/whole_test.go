@@ -282,12 +282,6 @@ func (s *spy) about(part string) (out [][]byte) {
 	return out
 }
 
-func (s *spy) allSubjects() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.subjects...)
-}
-
 // metric reads one series of /metrics.
 func (w *whole) metric(series string) string {
 	w.t.Helper()

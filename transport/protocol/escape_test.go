@@ -18,7 +18,7 @@ func hostileTexts() []string {
 	return []string{
 		"", "a", "Hello there!", `"`, `\`, `\\`, `\"`, `"}{"type":"complete"`, "\x00", "\x1f", "\x7f", "\u0080",
 		"line\r\nbreak\ttab\b\f", "<script>alert('&')</script>", "\u2028\u2029", "é", "日本語", "😀", "👩‍👩‍👧‍👦",
-		"\ud7ff\ue000\uffff", "\U0010ffff", "\ufffd", "\ufeff", "‮evil", `\u0041`, `\ud83d`,
+		"\ud7ff\ue000\uffff", "\U0010ffff", "\ufffd", "\ufeff", "\u202eevil", `\u0041`, `\ud83d`,
 		"\xff", "a\xc3", "\xc3a", "\xe2\x82", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\xaf", string(all),
 		strings.Repeat("ascii only ", 100), strings.Repeat("日本", 50) + `"`, strings.Repeat(`\`, 33),
 		"1234567\"", "12345678\"", "123456789\\", "1234567\n12345678\x01",
