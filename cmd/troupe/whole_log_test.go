@@ -139,12 +139,13 @@ func TestNothingPerChunkAndNoContent(t *testing.T) {
 	w := start(t, asking(v, "sk-canary-deployment"))
 	c := w.dial("/ws/chat/s1")
 	counted := func(model string) int {
-		before := len(w.logged("Run ended"))
+		ends := func() int { return len(w.logged("Run ended")) + len(w.logged("Turn ended")) }
+		before := ends()
 		lines := linesAbout(w)
 		c.send(`{"type":"chat","id":"` + model + `","content":"canary-question","system":"canary-system","model":"` + model + `"}`)
 		_, last := c.answer()
 		require.Equal(t, "complete", last.Type)
-		until(t, "the run's line is out", func() bool { return len(w.logged("Run ended")) > before })
+		until(t, "the last lines of run and turn are out", func() bool { return ends() == before+2 })
 		return linesAbout(w) - lines
 	}
 	few := counted("echo-0s-5w")
