@@ -42,8 +42,10 @@ type connection struct {
 	turns    []*asking   // live ones, oldest first
 	ended    []endedTurn // the last named ones, for repeats
 	memory   memory
-	requests bucket // requests other than chat
-	resumes  bool   // the client used id or resume: it can come back
+	requests bucket        // requests other than chat
+	hasty    bool          // the last request came to nothing, and too fast
+	resumes  bool          // the client used id or resume: it can come back
+	said     protocol.Code // why this side closed; empty where it did not, or for no error
 	draining bool
 }
 
@@ -59,6 +61,7 @@ func newConnection(s *Session) *connection {
 type asking struct {
 	turn
 	question *question
+	sought   string            // of a viewer: the run that it asked for
 	hash     [sha256.Size]byte // of the content, to tell a repeat from a clash
 	timer    *time.Timer       // of the answer that is awaited
 	frame    protocol.Frame    // scratch of the hot path
@@ -89,7 +92,7 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.onStarted(ctx)
 
 	case *chunkArrived: // run → us; first because it is the hot path
-		c.onChunk(m)
+		c.onChunk(ctx, m)
 	case *eventArrived:
 		c.onEvent(ctx, m)
 	case *replied:
@@ -134,6 +137,11 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.onEndNow()
 	case *closeDue:
 		c.close(protocol.ShuttingDown)
+	case *nextDue:
+		c.socket.Next()
+
+	case *actor.Stopping:
+		c.onStopping()
 	}
 }
 
@@ -154,7 +162,7 @@ func (c *connection) close(code protocol.Code) {
 	if c.state == closing {
 		return
 	}
-	c.state = closing
+	c.state, c.said = closing, code
 	c.session.closed.Store(true)
 	c.socket.Close(code)
 }
@@ -172,17 +180,11 @@ func (c *connection) refuse(code protocol.Code, message string, retryAfter int) 
 }
 
 // onSocketClosed ends the actor. What it still followed is let go by its
-// supervisor, the slot by the pool's watch: a crash takes the same way.
+// supervisor, its slot too: a crash takes the same way.
 func (c *connection) onSocketClosed(ctx actor.Context, cause protocol.Cause) {
 	c.stopPatience()
 	c.session.closed.Store(true)
 	ctx.Stop(ctx.Self())
-	if c.waiting != nil {
-		c.waiting.forget()
-	}
-	for _, t := range c.turns {
-		t.forget()
-	}
 	if c.client.Kind == protocol.HTTP {
 		return
 	}
@@ -190,7 +192,23 @@ func (c *connection) onSocketClosed(ctx actor.Context, cause protocol.Cause) {
 	if cause == protocol.CauseProtocol || cause == protocol.CauseTooBig {
 		log.Warn().Str("cause", string(cause)).Msg("WebSocket connection error")
 	}
-	log.Info().Str("cause", string(cause)).Int("live_turns", len(c.turns)).Msg("WebSocket connection closed")
+	e := log.Info().Str("cause", string(cause)).Int("live_turns", len(c.turns))
+	if c.said != "" {
+		e = e.Str("code", string(c.said))
+	}
+	e.Msg("WebSocket connection closed")
+}
+
+// onStopping is the end of the actor, orderly or by a crash: clocks stop, users'
+// keys are wiped.
+func (c *connection) onStopping() {
+	c.stopPatience()
+	if c.waiting != nil {
+		c.waiting.forget()
+	}
+	for _, t := range c.turns {
+		t.forget()
+	}
 }
 
 func (c *connection) stopPatience() {

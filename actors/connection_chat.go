@@ -27,14 +27,13 @@ func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
 		return
 	}
 	if chat, ok := r.(*protocol.Chat); ok {
-		if c.onChat(ctx, chat) {
-			return
+		if !c.onChat(ctx, chat) {
+			c.next(ctx)
 		}
-		c.socket.Next()
 		return
 	}
-	if c.tooFast() {
-		c.socket.Next()
+	if c.tooFast(r) {
+		c.next(ctx)
 		return
 	}
 	switch m := r.(type) {
@@ -52,7 +51,26 @@ func (c *connection) onAsked(ctx actor.Context, r protocol.Request) {
 	if c.client.Kind == protocol.HTTP {
 		c.afterTurn(true) // one exchange: what started no turn is over
 	}
+	c.next(ctx)
+}
+
+// next asks for one more request: at once, or after a pause where requests that
+// came to nothing came too fast. An answer is no brake, only not reading is.
+func (c *connection) next(ctx actor.Context) {
+	if c.hasty {
+		c.hasty = false
+		after(c.sys, time.Second/requestRate, ctx.Self(), &nextDue{})
+		return
+	}
 	c.socket.Next()
+}
+
+// counted takes a request that came to nothing into account; false above the
+// bounds.
+func (c *connection) counted() bool {
+	ok := c.requests.take(time.Now(), requestRate, requestBurst)
+	c.hasty = c.hasty || !ok
+	return ok
 }
 
 // stirred starts the clock of pool.idle_timeout again, where one runs.
@@ -62,26 +80,41 @@ func (c *connection) stirred() {
 	}
 }
 
-// Bounds of requests other than chat, per connection. A repeat of an ended turn
-// counts as one: it asks the bus, and no window counts it.
+// Bounds of requests other than chat, per connection. A repeat and a refused
+// chat count as one: no window counts them.
 const (
 	requestRate  = 10
 	requestBurst = 20
 )
 
-// tooFast counts a request and refuses it above the bounds.
-func (c *connection) tooFast() bool {
-	if c.requests.take(time.Now(), requestRate, requestBurst) {
+// tooFast counts a request and refuses it above the bounds, in the shape that
+// ends no other turn.
+func (c *connection) tooFast(r protocol.Request) bool {
+	if c.counted() {
 		return false
 	}
-	c.tell(protocol.RateLimitExceeded, fmt.Sprintf("Too many requests: at most %d a second besides chat.", requestRate), 1)
+	f := &protocol.Frame{
+		Type: protocol.TypeError, Named: c.client.Kind == protocol.HTTP, Code: protocol.RateLimitExceeded,
+		Message: fmt.Sprintf("Too many requests: at most %d a second besides chat.", requestRate), RetryAfter: 1,
+	}
+	switch m := r.(type) {
+	case *protocol.Chat: // a repeat: its turn is over
+		f.Named, f.ID = true, m.ID
+	case *protocol.Cancel:
+		f.For = protocol.ForCancel
+	case *protocol.Resume:
+		f.For = protocol.ForResume
+	case *protocol.Bad:
+		f.For = m.For
+	}
+	c.send(f)
 	return true
 }
 
 // onBad answers what could not be understood. An error of a chat that had a
 // readable id carries it, unless a live turn of that id would end by it.
 func (c *connection) onBad(m *protocol.Bad) {
-	f := &protocol.Frame{Type: protocol.TypeError, Code: m.Err.Code, Message: m.Err.Message, RetryAfter: m.Err.RetryAfter}
+	f := &protocol.Frame{Type: protocol.TypeError, For: m.For, Code: m.Err.Code, Message: m.Err.Message, RetryAfter: m.Err.RetryAfter}
 	if m.ID != "" && c.byID(m.ID) == nil {
 		f.Named, f.ID = true, m.ID
 	}
@@ -112,7 +145,10 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 		return false
 	}
 	c.waiting = &asking{
-		turn:     turn{id: chat.ID, named: full, provider: q.job.Provider, attempts: c.gateway.cfg.Runs.Attempts},
+		turn: turn{
+			id: chat.ID, named: full, provider: q.job.Provider,
+			attempts: c.gateway.cfg.Runs.Attempts, room: c.gateway.answerRoom(),
+		},
 		question: q, hash: hash,
 	}
 	c.session.busy()
@@ -123,6 +159,7 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 func dropKeys(chat *protocol.Chat) { chat.TakeKey("") }
 
 func (c *connection) failChat(chat *protocol.Chat, full bool, e *protocol.Error) {
+	c.counted()
 	c.send(&protocol.Frame{
 		Type: protocol.TypeError, Named: full, ID: chat.ID,
 		Code: e.Code, Message: e.Message, RetryAfter: e.RetryAfter,
@@ -153,6 +190,7 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 			c.tell(protocol.InvalidMessage, "A turn of this id is running with other content. Use a new id.", 0)
 			return true
 		}
+		c.counted()
 		if t.run != "" {
 			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: t.id, RunID: t.run})
 		}
@@ -160,7 +198,7 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 	}
 	for _, e := range c.ended {
 		if e.id == chat.ID && e.hash == hash && e.run != "" {
-			if c.tooFast() {
+			if c.tooFast(chat) {
 				return true
 			}
 			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: e.id, RunID: e.run})
@@ -175,11 +213,12 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 func (c *connection) onMessageDecided(ctx actor.Context, d limit.Decision) {
 	t := c.waiting
 	c.waiting = nil
-	defer c.socket.Next()
+	defer c.next(ctx)
 	if t == nil {
 		return
 	}
 	if !d.OK {
+		c.counted()
 		t.question.key.Zero()
 		c.logRateLimit(d)
 		c.apply(ctx, t, t.fail(protocol.RateLimitExceeded, fmt.Sprintf("Too many messages: the limit is %s. Try again in %d s.",
@@ -242,15 +281,15 @@ func (c *connection) onCancel(ctx actor.Context, m *protocol.Cancel) {
 		t = c.turns[len(c.turns)-1]
 	}
 	if t == nil {
-		c.answer(protocol.ForCancel, protocol.NoActiveRun, "No turn is running that this could stop.")
+		c.answer(protocol.ForCancel, m.RunID, protocol.NoActiveRun, "No turn is running that this could stop.")
 		return
 	}
 	c.apply(ctx, t, t.cancel())
 }
 
 // answer is an error that answers a request and ends no turn.
-func (c *connection) answer(what string, code protocol.Code, message string) {
-	c.send(&protocol.Frame{Type: protocol.TypeError, Named: true, For: what, Code: code, Message: message})
+func (c *connection) answer(what, run string, code protocol.Code, message string) {
+	c.send(&protocol.Frame{Type: protocol.TypeError, Named: true, For: what, RunID: echoed(run), Code: code, Message: message})
 }
 
 // onResume follows a run again.
@@ -258,13 +297,13 @@ func (c *connection) onResume(ctx actor.Context, m *protocol.Resume) {
 	c.resumes = true
 	switch {
 	case m.ID != "" && c.byID(m.ID) != nil:
-		c.answer(protocol.ForResume, protocol.InvalidMessage, "A turn of this id is running on this socket. Use another id.")
+		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, "A turn of this id is running on this socket. Use another id.")
 	case c.byRun(m.RunID) != nil:
-		c.answer(protocol.ForResume, protocol.InvalidMessage, "This socket follows that run already.")
+		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, "This socket follows that run already.")
 	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
-		c.answer(protocol.ForResume, protocol.RunInProgress, "Too many answers are being written on this connection already.")
+		c.answer(protocol.ForResume, m.RunID, protocol.RunInProgress, "Too many answers are being written on this connection already.")
 	case c.draining:
-		c.answer(protocol.ForResume, protocol.ShuttingDown, "This server is shutting down. Reconnect and resume.")
+		c.answer(protocol.ForResume, m.RunID, protocol.ShuttingDown, "This server is shutting down. Reconnect and resume.")
 	default:
 		t := &asking{turn: turn{id: m.ID, after: m.After, forWhat: protocol.ForResume}}
 		c.view(ctx, t, m.RunID, m.ClientKey[:], false)

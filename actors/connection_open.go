@@ -117,7 +117,7 @@ func (c *connection) askPool(ctx actor.Context) {
 
 func (c *connection) onGranted(m *granted) {
 	if c.state != leasing || m.n != c.asks {
-		return // too late: the socket is closed, and the watch takes the slot back
+		return // too late: the socket is closed, and the end of this actor gives the slot back
 	}
 	c.stopPatience()
 	c.state, c.admitted = ready, nil

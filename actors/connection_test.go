@@ -199,7 +199,7 @@ func TestRequestRate(t *testing.T) {
 		c := h.open("s")
 		for i := range 25 {
 			c.ask(&protocol.Ping{})
-			require.Equal(t, i+2, c.wanted(), "each request asks for the next one, once")
+			require.Equal(t, 1+min(i+1, requestBurst), c.wanted(), "above the bounds it is read more slowly")
 		}
 		got := map[string]int{}
 		for _, line := range c.take() {
@@ -210,8 +210,30 @@ func TestRequestRate(t *testing.T) {
 			`{"type":"error","message":"Too many requests: at most 10 a second besides chat.","code":"RATE_LIMIT_EXCEEDED","retry_after":1}`: 5,
 		}, got)
 		pass(time.Second)
+		require.Equal(t, 26, c.wanted(), "each request asks for the next one, once")
 		c.ask(&protocol.Ping{})
 		require.Equal(t, []string{`{"type":"pong"}`}, c.take())
+		h.empty()
+	})
+}
+
+// TestRequestRateEndsNoTurn: the refusal of a request says which request it
+// answers, so that nobody takes it for the end of an unnamed turn that runs.
+func TestRequestRateEndsNoTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := build(t, defaultPlan())
+		c := h.open("s")
+		for range requestBurst {
+			c.ask(&protocol.Ping{})
+		}
+		c.take()
+		refused := `"code":"RATE_LIMIT_EXCEEDED","message":"Too many requests: at most 10 a second besides chat.","retryable":true,"retry_after":1}`
+		c.ask(&protocol.Cancel{ID: "1"})
+		require.Equal(t, []string{`{"type":"error","for":"cancel",` + refused}, c.take())
+		c.ask(&protocol.Resume{RunID: "w1-a"})
+		require.Equal(t, []string{`{"type":"error","for":"resume",` + refused}, c.take())
+		c.ask(&protocol.Bad{For: protocol.ForResume, Err: protocol.NewError(protocol.InvalidMessage, "no", 0)})
+		require.Equal(t, []string{`{"type":"error","for":"resume",` + refused}, c.take())
 		h.empty()
 	})
 }
@@ -230,6 +252,8 @@ func TestBadFrames(t *testing.T) {
 		c.chat("1", "hi")
 		c.ask(bad("1"))
 		require.NotContains(t, c.take()[0], `"id"`, "it would end the live turn of this id")
+		c.ask(&protocol.Bad{For: protocol.ForResume, Err: protocol.NewError(protocol.InvalidMessage, "run_id is missing", 0)})
+		require.Equal(t, []string{`{"type":"error","for":"resume","code":"INVALID_MESSAGE","message":"run_id is missing","retryable":false}`}, c.take())
 		require.Empty(t, c.closed())
 		h.empty()
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,8 +16,8 @@ import (
 func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 	if s.send {
 		t.heard = time.Now()
-		if s.end && t.viewer && s.frame.For != "" {
-			s.frame.Named = true
+		if s.frame.For != "" { // the client asked for a run: it hears which one
+			s.frame.Named, s.frame.RunID = true, echoed(t.sought)
 		}
 		c.send(&s.frame)
 	}
@@ -35,8 +36,22 @@ func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 		c.control(t, &bus.Control{Type: bus.ControlAck})
 	}
 	if s.end {
+		if s.verb != doAck && t.run != "" {
+			c.letGo(t) // not the run's own end: it may still be there
+		}
 		c.finish(t, &s.frame)
 	}
+}
+
+// echoed is the run_id that a client asked for, in the answer to that client. Only
+// what looks exactly like one of ours comes back: a field that was mixed up may
+// hold a key.
+func echoed(run string) string {
+	worker, secret, _ := strings.Cut(run, runSeparator)
+	if len(worker) != tokenShort || len(secret) != tokenLong || strings.Trim(worker+secret, tokenLetters) != "" {
+		return ""
+	}
+	return run
 }
 
 // retryPause is how long a queued turn waits before it asks again.
@@ -73,7 +88,7 @@ func (c *connection) undeliverable(t *asking, err error) step {
 // view follows a run that this socket did not start, or cancels it. The worker
 // comes from the roster's own token, never from the client's bytes.
 func (c *connection) view(ctx actor.Context, t *asking, run string, key []byte, cancel bool) {
-	t.viewer, t.named, t.state, t.heard = true, true, turnFinding, time.Now()
+	t.viewer, t.named, t.state, t.heard, t.sought = true, true, turnFinding, time.Now(), run
 	if !c.gateway.jobs.Connected() {
 		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1))
 		return
@@ -83,11 +98,12 @@ func (c *connection) view(ctx actor.Context, t *asking, run string, key []byte, 
 		c.apply(ctx, t, t.missing())
 		return
 	}
-	t.worker = worker
+	t.worker, t.room = worker, c.gateway.answerRoom()
 	c.turns = append(c.turns, t)
 	c.session.busy()
 	t.to = c.gateway.followers.add(&follower{
 		pid: ctx.Self(), session: c.session, name: c.client.Session, onDisconnect: protocol.OnDisconnectGrace, named: true,
+		run: run, worker: worker, // known before the answer: who leaves meanwhile must be let go there too
 	})
 	m := &bus.Control{Type: bus.ControlResume, Run: run, Cut: t.after, ClientKey: key}
 	if cancel {
@@ -129,6 +145,9 @@ func (c *connection) control(t *asking, m *bus.Control) {
 func (c *connection) controlTo(t *asking, worker string, m *bus.Control) {
 	m.Gateway, m.To, m.Session = c.gateway.id, t.to, c.client.Session
 	if err := c.gateway.jobs.Control(worker, m); err != nil {
+		if m.Type == bus.ControlAck { // else the run would say its end until it is forgotten
+			c.gateway.owe(leaving{worker: worker, control: m})
+		}
 		c.log().Debug().Err(err).Str("control", m.Type).Str("run", m.Run).Msg("Control could not be published")
 	}
 }
@@ -140,7 +159,7 @@ func (c *connection) finish(t *asking, f *protocol.Frame) {
 	if i := slices.Index(c.turns, t); i >= 0 {
 		c.turns = slices.Delete(c.turns, i, i+1)
 	}
-	if q := t.question; q != nil {
+	if q := t.question; q != nil && t.attempt > 0 { // what the limiter refused never was a run
 		c.gateway.turnEnded(f)
 		c.logTurn(t, f)
 		if f.Type != protocol.TypeError {
@@ -181,7 +200,7 @@ func (c *connection) afterTurn(named bool) {
 }
 
 // onChunk is the hot path: look up, append, hand over.
-func (c *connection) onChunk(m *chunkArrived) {
+func (c *connection) onChunk(ctx actor.Context, m *chunkArrived) {
 	t := c.byTo(m.to)
 	if t == nil {
 		return
@@ -196,7 +215,9 @@ func (c *connection) onChunk(m *chunkArrived) {
 		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
 		c.socket.Send(&t.frame)
 	case chunkGap:
-		c.control(t, &bus.Control{Type: bus.ControlResume, After: t.seq, Cut: t.after})
+		c.apply(ctx, t, t.heal())
+	case chunkTooMuch:
+		c.apply(ctx, t, t.tooMuch())
 	}
 }
 
@@ -225,6 +246,9 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 		}
 		return
 	}
+	if r.Type == bus.ReplyAccepted && r.Run == t.run {
+		return // the bus repeated it
+	}
 	if r.Type != bus.ReplyAccepted { // a second accept must not stop what the first one started
 		t.spoke = time.Now()
 		t.wait(nil)
@@ -248,7 +272,7 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 	case bus.ReplyMissing:
 		c.apply(ctx, t, t.missing())
 	case bus.ReplyRefused:
-		c.apply(ctx, t, t.fail(protocol.Code(r.Code), r.Message, 0))
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
 	case replyKeyAgain:
 		if t.state == turnAccepted {
 			c.sendKey(ctx, t)
@@ -286,7 +310,8 @@ func (c *connection) onOfferLate(ctx actor.Context, to uint64) {
 	switch t.state {
 	case turnOffered:
 		c.apply(ctx, t, t.noRoom(time.Now(), true))
-	case turnFinding:
+	case turnFinding: // its answer may still come, when nobody listens any more
+		c.letGo(t)
 		c.apply(ctx, t, t.missing())
 	}
 }
@@ -299,34 +324,54 @@ func (c *connection) onRetryDue(ctx actor.Context, to uint64) {
 
 func (c *connection) onWorkerLost(ctx actor.Context, to uint64) {
 	if t := c.byTo(to); t != nil {
-		c.apply(ctx, t, t.lost())
+		c.lost(ctx, t)
 	}
+}
+
+// lost ends a turn whose worker is gone, or moves it. Were the worker only deaf
+// for a while, nobody would come back for the run that was left behind.
+func (c *connection) lost(ctx actor.Context, t *asking) {
+	l := c.goodbye(t)
+	s := t.lost()
+	if s.verb == doOffer && l.control.Run != "" {
+		l.control.Type = bus.ControlRelease
+		c.gateway.say(l)
+	}
+	c.apply(ctx, t, s)
 }
 
 // onBusLost ends what waited for the bus as long as it may.
 func (c *connection) onBusLost(ctx actor.Context) {
 	for _, t := range slices.Clone(c.turns) {
-		if t.run != "" {
-			c.gateway.owe(c.goodbye(t))
-		}
 		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus could not be reached for too long. The run can be resumed.", 1))
 	}
 }
 
-// goodbye is what the run of a turn must hear once the bus is back.
+// letGo tells the run of a turn that this turn follows it no more.
+func (c *connection) letGo(t *asking) { c.gateway.say(c.goodbye(t)) }
+
+// goodbye is what the run of a turn must hear, at the latest when the bus is
+// back.
 func (c *connection) goodbye(t *asking) leaving {
-	policy := protocol.OnDisconnectGrace
-	if t.question != nil && t.id == "" {
+	policy, run := protocol.OnDisconnectGrace, t.run
+	if t.stopping || (t.question != nil && t.id == "") {
 		policy = protocol.OnDisconnectCancel
 	}
+	if run == "" {
+		run = t.sought
+	}
 	return leaving{worker: t.worker, control: &bus.Control{
-		Type: bus.ControlGone, Run: t.run, Gateway: c.gateway.id, To: t.to, Session: c.client.Session, OnDisconnect: policy,
+		Type: bus.ControlGone, Run: run, Gateway: c.gateway.id, To: t.to, Session: c.client.Session, OnDisconnect: policy,
 	}}
 }
 
-// onBusBack asks each run for what was missed meanwhile.
+// onBusBack asks each run for what was missed meanwhile, and says again what
+// the run may have missed.
 func (c *connection) onBusBack(ctx actor.Context) {
 	for _, t := range slices.Clone(c.turns) {
+		if t.stopping && t.run != "" {
+			c.control(t, &bus.Control{Type: bus.ControlCancel})
+		}
 		c.apply(ctx, t, t.heal())
 	}
 }

@@ -53,13 +53,20 @@ func (f *followers) pid(to uint64) *actor.PID {
 	return nil
 }
 
-// bind notes which run answered first: a later one will be released.
-func (f *followers) bind(to uint64, run, worker string) {
+// bind notes which run answered first, a later one will be released, and tells
+// whom the answer is for; nil when nobody listens any more. It is one step: an
+// accept is either released or will be let go with its connection.
+func (f *followers) bind(to uint64, run, worker string) *actor.PID {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e := f.byTo[to]; e != nil && e.run == "" {
+	e := f.byTo[to]
+	if e == nil {
+		return nil
+	}
+	if e.run == "" {
 		e.run, e.worker = run, worker
 	}
+	return e.pid
 }
 
 // drop forgets an attempt.

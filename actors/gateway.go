@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -68,7 +69,7 @@ type Gateway struct {
 	roster   atomic.Pointer[rosterView]
 	draining atomic.Bool
 	everUp   atomic.Bool  // the bus was there at least once
-	busDown  atomic.Int64 // unix nanoseconds since when; 0 = up
+	busDown  atomic.Int64 // the moment since when; 0 = up
 	counts   counts
 	folded   fold
 	stopTick context.CancelFunc
@@ -88,10 +89,17 @@ type counts struct {
 // newToken makes a server-made name: unguessable, and safe as a subject token.
 func newToken() string { return crand.Text() }
 
+// What newToken makes, and how much of it names a process.
+const (
+	tokenLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	tokenLong    = 26
+	tokenShort   = 12
+)
+
 // NewGateway builds the tree. Start must follow before the first Open.
 func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *Gateway {
 	g := &Gateway{
-		id: newToken()[:12], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
+		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
 		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
 	}
 	g.log = log.With().Str("gateway", g.id).Logger()
@@ -203,8 +211,7 @@ func (g *Gateway) tick(now time.Time) {
 
 // watchBus ends turns that waited for the bus longer than runs.grace.
 func (g *Gateway) watchBus(now time.Time) {
-	since := g.busDown.Load()
-	if since == 0 || now.Sub(time.Unix(0, since)) < g.cfg.Runs.Grace {
+	if down, since := g.busAway(); !down || now.Sub(since) < g.cfg.Runs.Grace {
 		return
 	}
 	for _, pid := range g.followers.live() {
@@ -213,7 +220,13 @@ func (g *Gateway) watchBus(now time.Time) {
 }
 
 // BusDown and BusUp are called by whoever holds the bus, from any goroutine.
-func (g *Gateway) BusDown() { g.busDown.CompareAndSwap(0, time.Now().UnixNano()) }
+func (g *Gateway) BusDown() { g.busDown.CompareAndSwap(0, int64(g.sys.moment(time.Now()))) }
+
+// busAway tells whether the bus is away, and since when.
+func (g *Gateway) busAway() (away bool, since time.Time) {
+	m := moment(g.busDown.Load())
+	return m != 0, g.sys.at(m)
+}
 
 // BusUp makes every live turn ask for what it missed.
 func (g *Gateway) BusUp() {
@@ -255,15 +268,14 @@ func (g *Gateway) Event(e *bus.Event) {
 // Reply implements bus.GatewayHandler. An accept that nobody waits for any more
 // is released.
 func (g *Gateway) Reply(to uint64, r *bus.Reply) {
-	pid := g.followers.pid(to)
-	if pid == nil {
-		if r.Type == bus.ReplyAccepted {
+	var pid *actor.PID
+	if r.Type == bus.ReplyAccepted {
+		if pid = g.followers.bind(to, r.Run, r.Worker); pid == nil {
 			g.release(to, r)
+			return
 		}
+	} else if pid = g.followers.pid(to); pid == nil {
 		return
-	}
-	if r.Type == bus.ReplyAccepted || r.Type == bus.ReplyFound {
-		g.followers.bind(to, r.Run, r.Worker)
 	}
 	g.sys.root.Send(pid, &replied{to: to, reply: r})
 }
@@ -282,9 +294,14 @@ func (g *Gateway) release(to uint64, r *bus.Reply) {
 // leave tells the workers that a connection follows its runs no more.
 func (g *Gateway) leave(s *Session, byServer bool) {
 	for _, l := range g.followers.leave(s, g.id, byServer) {
-		if g.jobs.Control(l.worker, l.control) != nil {
-			g.owe(l)
-		}
+		g.say(l)
+	}
+}
+
+// say tells a worker now, or owes it.
+func (g *Gateway) say(l leaving) {
+	if errors.Is(g.jobs.Control(l.worker, l.control), bus.ErrDisconnected) {
+		g.owe(l)
 	}
 }
 
@@ -350,6 +367,13 @@ func (g *Gateway) providerType(name string) (string, bool) {
 	}
 	o, ok := viewOf(&g.roster).offers[name]
 	return o.Type, ok
+}
+
+// answerRoom bounds the text of one answer in the gateway's memory: what a run
+// that keeps to runs.max_output_bytes can say, each byte escaped.
+func (g *Gateway) answerRoom() int {
+	const escaped = 6 // \u0000
+	return escaped*g.cfg.Runs.MaxOutputBytes + utf8Slack
 }
 
 func (g *Gateway) knowsProduct(id string) bool {

@@ -149,6 +149,9 @@ func (g *gate) count(d limit.Decision) {
 		g.rejected.Add(1)
 	}
 	g.metrics.limitDecisions.WithLabelValues(string(d.Limit), result).Inc()
+	if d.OK && d.Limit == limit.Connections {
+		g.metrics.limitDecisions.WithLabelValues(string(limit.Sessions), result).Inc() // it passed both
+	}
 }
 
 // sweep forgets keys whose windows have passed.

@@ -89,6 +89,7 @@ type (
 	drain    struct{ until time.Time }
 	endNow   struct{} // the drain is over
 	closeDue struct{}
+	nextDue  struct{}
 )
 
 // To the roster.

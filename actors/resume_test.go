@@ -15,9 +15,14 @@ func TestResume(t *testing.T) {
 		h := build(t, defaultPlan())
 		c := h.open("s")
 		c.ask(&protocol.Resume{RunID: "w9-x"})
-		c.ask(&protocol.Resume{RunID: "nonsense"})
-		notFound := `{"type":"error","for":"resume","code":"RUN_NOT_FOUND","message":"No run with this run_id can be reached. It may have ended, expired or never existed.","retryable":false}`
-		require.Equal(t, []string{notFound, notFound}, c.take())
+		c.ask(&protocol.Resume{RunID: "sk-not-a-run"})
+		c.ask(&protocol.Resume{RunID: "AAAAAAAAAAAA-BBBBBBBBBBBBBBBBBBBBBBBBBB"})
+		notFound := func(run string) string {
+			return `{"type":"error","for":"resume",` + run + `"code":"RUN_NOT_FOUND","message":"No run with this run_id can be reached. It may have ended, expired or never existed.","retryable":false}`
+		}
+		require.Equal(t, []string{
+			notFound(""), notFound(""), notFound(`"run_id":"AAAAAAAAAAAA-BBBBBBBBBBBBBBBBBBBBBBBBBB",`),
+		}, c.take(), "only what looks like a run_id is echoed")
 		require.Empty(t, h.bus.wordsOf(bus.ControlResume), "a client's bytes became an address")
 
 		c.ask(&protocol.Resume{ID: "v", RunID: "w1-x", After: 2})
@@ -46,7 +51,7 @@ func TestResume(t *testing.T) {
 
 		c.ask(&protocol.Resume{RunID: "w1-z"})
 		pass(offerTimeout)
-		require.Equal(t, []string{notFound}, c.take(), "nobody answered")
+		require.Equal(t, []string{notFound("")}, c.take(), "nobody answered")
 		h.empty()
 	})
 }

@@ -56,7 +56,7 @@ type run struct {
 	piece  int // bytes of escaped text that one event may carry
 
 	// Shared with the provider call.
-	alive atomic.Int64 // unix nanoseconds of the vendor's last byte
+	alive atomic.Int64 // the moment of the vendor's last byte
 
 	// Owned by Receive.
 	state   runState
@@ -91,7 +91,7 @@ func newRun(w *Worker, r *runRecord, setup *ProviderSetup) *run {
 		guard: guard{sys: w.sys, kind: kindRun}, worker: w, record: r, setup: setup,
 		log:    w.log.With().Str("run", r.id).Str("session", r.job.Session).Logger(),
 		clocks: clocks{or(c.FirstTokenTimeout, all.FirstTokenTimeout), or(c.StallTimeout, all.StallTimeout), or(c.Timeout, all.Timeout)},
-		piece:  max(w.bus.MaxPayload()/2-512, 256),
+		piece:  bus.MaxText(w.bus.MaxPayload()),
 	}
 }
 
@@ -145,6 +145,7 @@ func (r *run) onStarted(ctx actor.Context) {
 	if err := r.worker.bus.Reply(r.record.reply, &bus.Reply{Type: bus.ReplyAccepted, Run: r.record.id, Worker: r.worker.id}); err != nil {
 		r.log.Warn().Err(err).Msg("Job could not be accepted")
 		r.over(ctx)
+		r.record.told = true // nobody waits
 		ctx.Stop(ctx.Self())
 		return
 	}
@@ -190,9 +191,9 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 	call, cancel := context.WithCancelCause(context.Background())
 	r.record.cancel = cancel
 	r.state, r.called = runStreaming, time.Now()
-	r.alive.Store(r.called.UnixNano())
+	r.alive.Store(int64(r.sys.moment(r.called)))
 	self, vendor := ctx.Self(), r.setup.Provider
-	s := &sink{root: r.sys.root, pid: self, alive: &r.alive, room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack}
+	s := &sink{sys: r.sys, pid: self, alive: &r.alive, room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack}
 	r.sys.run("provider call", func() {
 		defer key.Zero()
 		result, err := vendor.Stream(call, q, s)
@@ -222,7 +223,7 @@ const utf8Slack = 64 << 10
 
 // sink is the provider call's way to its run. It copies, sends and never blocks.
 type sink struct {
-	root  *actor.RootContext
+	sys   *System
 	pid   *actor.PID
 	alive *atomic.Int64
 	room  int // bytes that may still be sent: bounds the run's mailbox
@@ -235,11 +236,11 @@ func (s *sink) Text(text []byte) {
 		return
 	}
 	s.room -= len(text)
-	s.root.Send(s.pid, &piece{text: append([]byte(nil), text...)})
+	s.sys.root.Send(s.pid, &piece{text: append([]byte(nil), text...)})
 }
 
 // Progress implements provider.Sink.
-func (s *sink) Progress() { s.alive.Store(time.Now().UnixNano()) }
+func (s *sink) Progress() { s.alive.Store(int64(s.sys.moment(time.Now()))) }
 
 // onPiece numbers a piece of text and tells it to everyone. This is the hot
 // path: the text is escaped here, once.
@@ -327,7 +328,7 @@ func (r *run) silenceDue() time.Time {
 	if r.script.seq() == 0 {
 		patience = r.clocks.first
 	}
-	return time.Unix(0, r.alive.Load()).Add(patience)
+	return r.sys.at(moment(r.alive.Load())).Add(patience)
 }
 
 func (r *run) onClock(ctx actor.Context) {

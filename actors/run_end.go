@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -78,7 +79,9 @@ func (r *run) end(ctx actor.Context, e *bus.Event) {
 	for _, f := range r.record.followers {
 		r.tellEnd(f)
 	}
+	r.record.told = true // not before: where this panics the supervisor tells
 	r.scratch = nil
+	r.record.job.Messages, r.record.job.System = nil, "" // the ledger counts the answer alone
 	r.worker.runs.keep(r.record, r.script.size()+runOverhead)
 	r.clock = after(r.sys, r.worker.cfg.Runs.Keep, ctx.Self(), &expire{})
 	r.repeat = repeatFirst
@@ -88,7 +91,6 @@ func (r *run) end(ctx actor.Context, e *bus.Event) {
 // over marks the end of the generation.
 func (r *run) over(ctx actor.Context) {
 	r.state = runOver
-	r.record.told = true
 	r.stopClock()
 	r.letGo()
 	r.worker.free(r.record)
@@ -125,34 +127,31 @@ func (r *run) account(e *bus.Event) {
 // expectAck repeats the terminal until every follower has it. A run that nobody
 // can name ends when nobody is left to tell.
 func (r *run) expectAck(ctx actor.Context) {
-	for _, f := range r.record.followers {
-		if !f.acked {
-			r.lookAgain(ctx, r.repeat, &repeatDue{})
-			return
-		}
-	}
-	if r.nobody {
+	switch {
+	case len(r.record.followers) > 0:
+		r.lookAgain(ctx, r.repeat, &repeatDue{})
+	case r.nobody:
 		ctx.Stop(ctx.Self())
 	}
 }
 
 func (r *run) onRepeat(ctx actor.Context) {
 	for _, f := range r.record.followers {
-		if !f.acked {
-			r.tellEnd(f)
-		}
+		r.tellEnd(f)
 	}
 	r.repeat = min(2*r.repeat, repeatMax)
 	r.expectAck(ctx)
 }
 
+// onAcknowledged lets a follower go that has the end: who resumes an ended run
+// again and again leaves nothing behind.
 func (r *run) onAcknowledged(ctx actor.Context, m *acknowledged) {
 	f := r.listener(m.gateway, m.to)
-	if f == nil || r.state != runOver || f.acked {
+	if f == nil || r.state != runOver {
 		return
 	}
-	f.acked = true
-	if !r.allAcked() {
+	r.record.followers = slices.DeleteFunc(r.record.followers, func(other *listener) bool { return other == f })
+	if len(r.record.followers) > 0 {
 		return
 	}
 	if r.again != nil {
@@ -161,15 +160,6 @@ func (r *run) onAcknowledged(ctx actor.Context, m *acknowledged) {
 	if r.nobody {
 		ctx.Stop(ctx.Self())
 	}
-}
-
-func (r *run) allAcked() bool {
-	for _, f := range r.record.followers {
-		if !f.acked {
-			return false
-		}
-	}
-	return true
 }
 
 func (r *run) onExpire(ctx actor.Context) {
@@ -248,7 +238,7 @@ func (r *run) onFollowed(ctx actor.Context, m *followed) {
 		f = r.join(c, m.reply)
 		if r.state == runOver {
 			r.tellEnd(f)
-			f.acked, r.repeat = false, repeatFirst
+			r.repeat = repeatFirst
 			r.expectAck(ctx)
 		}
 	default: // its end comes with the next repetition: told here, a snapshot that is lost each time would make a storm
@@ -258,7 +248,7 @@ func (r *run) onFollowed(ctx actor.Context, m *followed) {
 
 // join adds a follower and sends it the snapshot.
 func (r *run) join(c *bus.Control, reply string) *listener {
-	f := &listener{gateway: c.Gateway, to: c.To, acked: r.state == runOver}
+	f := &listener{gateway: c.Gateway, to: c.To}
 	r.record.followers = append(r.record.followers, f)
 	r.round++
 	_ = r.worker.bus.Reply(reply, &bus.Reply{
@@ -270,7 +260,8 @@ func (r *run) join(c *bus.Control, reply string) *listener {
 
 // recount sends a follower what it missed.
 func (r *run) recount(f *listener, c *bus.Control) {
-	r.script.parts(min(c.After, r.script.seq()), c.Cut, r.piece, func(e bus.Event) {
+	room := min(r.piece, bus.MaxText(r.worker.bus.MaxPayload())) // of the server that is there now
+	r.script.parts(min(c.After, r.script.seq()), c.Cut, room, func(e bus.Event) {
 		e.To = f.to
 		r.worker.speaker.Publish(f.gateway, &e, !e.More)
 	})

@@ -57,11 +57,10 @@ type runRecord struct {
 	place     *list.Element // in the ledger; nil while it runs
 }
 
-// listener is one follower of a run.
+// listener is one follower of a run, until it has acknowledged the end.
 type listener struct {
 	gateway string
 	to      uint64
-	acked   bool
 }
 
 func newRunTable(budget int, expire func(*actor.PID)) *runTable {

@@ -20,7 +20,7 @@ type Session struct {
 	cause     atomic.Pointer[protocol.Cause] // set once the socket is gone
 	closed    atomic.Bool                    // the actor said Close to the socket
 	admitted  atomic.Bool
-	idleSince atomic.Int64 // unix nanoseconds; 0 while a turn is live
+	idleSince atomic.Int64 // a moment; 0 while a turn is live
 
 	follows []uint64 // what the actor listens to; guarded by the gateway's followers
 }
@@ -63,11 +63,11 @@ func logLabel(s string) string { return s[:min(len(s), protocol.MaxLabel)] }
 // busy and idle keep the clock of pool.idle_timeout: it counts from the end of
 // the last turn.
 func (s *Session) busy()              { s.idleSince.Store(0) }
-func (s *Session) idle(now time.Time) { s.idleSince.Store(now.UnixNano()) }
+func (s *Session) idle(now time.Time) { s.idleSince.Store(int64(s.gateway.sys.moment(now))) }
 func (s *Session) idleFor(now time.Time) time.Duration {
-	since := s.idleSince.Load()
+	since := moment(s.idleSince.Load())
 	if since == 0 {
 		return 0
 	}
-	return now.Sub(time.Unix(0, since))
+	return now.Sub(s.gateway.sys.at(since))
 }

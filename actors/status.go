@@ -127,7 +127,7 @@ func (g *Gateway) Ready() (bool, string) {
 	if !g.everUp.Load() {
 		return false, "waiting for the first connection to the message bus"
 	}
-	if since := g.busDown.Load(); since != 0 && time.Since(time.Unix(0, since)) > busPatience {
+	if away, since := g.busAway(); away && time.Since(since) > busPatience {
 		return false, "no connection to the message bus"
 	}
 	return true, ""

@@ -23,6 +23,7 @@ type System struct {
 	metrics *Metrics
 	inject  Injector
 	fatal   chan error
+	epoch   time.Time
 	comings map[string]*atomic.Uint64 // restarts by kind; the map never changes
 }
 
@@ -39,7 +40,7 @@ type SystemOptions struct {
 
 // NewSystem makes an empty system.
 func NewSystem(o SystemOptions) *System {
-	s := &System{log: o.Log, metrics: o.Metrics, inject: o.Inject, fatal: make(chan error, 1), comings: map[string]*atomic.Uint64{}}
+	s := &System{log: o.Log, metrics: o.Metrics, inject: o.Inject, fatal: make(chan error, 1), epoch: time.Now(), comings: map[string]*atomic.Uint64{}}
 	for _, kind := range kinds() {
 		s.comings[kind] = &atomic.Uint64{}
 	}
@@ -56,6 +57,16 @@ func NewSystem(o SystemOptions) *System {
 	})
 	return s
 }
+
+// A moment is a time in eight bytes that goes by the monotonic clock: setting
+// the machine's clock ends nobody. 0 is none.
+type moment int64
+
+// moment of a time that was read in this process.
+func (s *System) moment(t time.Time) moment { return moment(t.Sub(s.epoch)) + 1 }
+
+// at is the time of a moment.
+func (s *System) at(m moment) time.Time { return s.epoch.Add(time.Duration(m - 1)) }
 
 // Fatal delivers the one error that a root's supervision could not heal.
 // Whoever runs the process ends it then.

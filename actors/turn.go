@@ -49,6 +49,7 @@ const (
 	offerTimeout  = 500 * time.Millisecond // for one accept
 	silenceStatus = 10 * time.Second       // after which a named turn is told that it lives
 	silenceCheck  = 5 * time.Second        // so that it hears something at least every 15 s
+	healsMax      = 64                     // in a row without a new chunk: the run cannot say what it claims to have said
 	runSilence    = 3 * saySeqEvery        // a run says something every 5 s: one that does not is asked, and may be gone
 )
 
@@ -63,6 +64,7 @@ type turn struct {
 	forWhat  string // of a viewer: protocol.ForCancel or ForResume until the run answered
 	provider string
 	attempts int    // in all
+	room     int    // bytes of text that are taken; 0 = no bound
 	after    uint64 // of a viewer: what its client has already
 
 	// Moves with the states.
@@ -77,6 +79,7 @@ type turn struct {
 	shown    int    // of a viewer: where the snapshot for the client starts in text
 	queued   bool   // the client was told so
 	stopping bool   // the client asked to cancel
+	heals    int    // asked for since the last new chunk
 	healing  bool   // a gap was seen; chunks are ignored until the snapshot
 	until    time.Time
 	heard    time.Time // when the client last got a frame of this turn
@@ -182,6 +185,7 @@ const (
 	chunkIgnored verdict = iota // old, or the turn is not listening
 	chunkNext                   // show it
 	chunkGap                    // something before it is missing
+	chunkTooMuch                // the answer is longer than a gateway takes
 )
 
 // chunk takes the next piece of the answer, escaped.
@@ -192,11 +196,23 @@ func (t *turn) chunk(seq uint64, text []byte) verdict {
 	case seq != t.seq+1, t.viewer && t.state == turnAccepted: // a viewer's snapshot comes first
 		t.healing = true
 		return chunkGap
+	case t.full(text):
+		return chunkTooMuch
 	}
 	t.state = turnStreaming
-	t.seq = seq
+	t.seq, t.heals = seq, 0
 	t.text = append(t.text, text...)
 	return chunkNext
+}
+
+// full tells whether more text would bring the answer above its bound.
+func (t *turn) full(more []byte) bool {
+	return t.room > 0 && len(t.text)+len(more) > t.room
+}
+
+// tooMuch ends the turn of a run that does not keep to runs.max_output_bytes.
+func (t *turn) tooMuch() step {
+	return t.fail(protocol.Internal, "The answer is longer than this server takes.", 0)
 }
 
 // snapshot takes a part of what was missed. The frame it yields is, for a
@@ -210,7 +226,10 @@ func (t *turn) snapshot(e *bus.Event) step {
 		if e.From != first {
 			return t.heal() // a part was lost, or chunks overtook it: its text does not fit
 		}
-		t.seq = e.Seq
+		if t.full(e.Text) {
+			return t.tooMuch()
+		}
+		t.seq, t.heals = e.Seq, 0
 		t.text = append(t.text, e.Text...)
 	}
 	if t.viewer && t.state == turnAccepted && t.seq <= t.after {
@@ -253,6 +272,9 @@ func (t *turn) heal() step {
 	if t.state != turnAccepted && t.state != turnStreaming {
 		return step{}
 	}
+	if t.heals++; t.heals > healsMax {
+		return t.fail(protocol.Internal, "The worker contradicts itself about this answer.", 0)
+	}
 	t.healing = true
 	return step{verb: doHeal}
 }
@@ -273,12 +295,15 @@ func (t *turn) ended(e *bus.Event) step {
 	case bus.EventCancelled:
 		f.Type = protocol.TypeCancelled
 	default:
-		f.Type, f.Code, f.Message, f.RetryAfter = protocol.TypeError, protocol.Code(e.Code), e.Message, e.RetryAfter
+		f.Type, f.Code, f.Message, f.RetryAfter = protocol.TypeError, known(e.Code), e.Message, e.RetryAfter
 	}
 	s := t.finish(f)
 	s.verb = doAck
 	return s
 }
+
+// known is a worker's code in the closed list.
+func known(code string) protocol.Code { return protocol.Lookup(protocol.Code(code)).Code }
 
 func usageOf(u *bus.Usage) *protocol.Usage {
 	if u == nil {

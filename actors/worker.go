@@ -84,7 +84,7 @@ func NewWorker(sys *System, b Work, speaker Speaker, log zerolog.Logger, o Worke
 		return nil, fmt.Errorf("make the worker's key pair: %w", err)
 	}
 	w := &Worker{
-		id: newToken()[:12], cfg: o, sys: sys, bus: b, speaker: speaker, keys: keys,
+		id: newToken()[:tokenShort], cfg: o, sys: sys, bus: b, speaker: speaker, keys: keys,
 		metrics: sys.metrics, served: map[string]*served{},
 	}
 	w.log = log.With().Str("worker", w.id).Logger()
@@ -118,14 +118,25 @@ func (w *Worker) Start() error {
 	}
 	w.root = root
 	<-ready
+	if err := w.join(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stopTick = cancel
+	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
+	return nil
+}
+
+// join enters every queue group. Jobs come before the last one is joined: one
+// that fills the worker waits in balance until all queues can be left.
+func (w *Worker) join() (err error) {
+	w.queues.Lock()
+	defer w.queues.Unlock()
 	for _, s := range w.served {
 		if s.queue, err = w.bus.Work(s.name, w.onJob); err != nil {
 			return fmt.Errorf("join the queue of provider %s: %w", s.name, err)
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.stopTick = cancel
-	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
 	return nil
 }
 

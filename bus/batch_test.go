@@ -213,25 +213,16 @@ func TestOutgoingKeepsOrderPerGateway(t *testing.T) {
 	}
 }
 
-func TestOutgoingSnapshotTravelsInParts(t *testing.T) {
-	w := new(wire)
-	o := outgoingOver(w, 16<<10, 0)
-	text := strings.Repeat(`é\n\ud83d\ude00`, 4000)
-	require.True(t, validText([]byte(text)))
-	o.Publish("g", &Event{Type: EventSnapshot, To: 1, Seq: 9, From: 1, Text: []byte(text)}, true)
-	require.NoError(t, o.Close(t.Context()))
-	got := w.events("g")
-	require.Greater(t, len(got), 4)
-	var joined strings.Builder
-	for i, e := range got {
-		require.Equal(t, i < len(got)-1, e.More)
-		require.EqualValues(t, 9, e.Seq)
-		joined.Write(e.Text)
-	}
-	// Snapshots are read the generic way, which spells escapes anew.
-	require.True(t, unescape(t, []byte(text)) == unescape(t, []byte(joined.String())))
-	for _, m := range w.messages {
-		require.LessOrEqual(t, len(m), 8<<10+2)
+// What a run cuts by MaxText leaves as one event, whatever the server's bound:
+// cut here, its pieces would carry the same seq and one could not be told lost.
+func TestOutgoingMaxTextIsOneEvent(t *testing.T) {
+	for _, maxPayload := range []int{1 << 10, 16 << 10, 1 << 20} {
+		w := new(wire)
+		o := outgoingOver(w, maxPayload, 0)
+		o.Publish("g", &Event{Type: EventSnapshot, To: 1, Seq: 9, From: 1, Text: []byte(strings.Repeat("x", MaxText(maxPayload)))}, true)
+		require.NoError(t, o.Close(t.Context()))
+		require.Len(t, w.events("g"), 1, maxPayload)
+		require.Zero(t, o.Dropped())
 	}
 }
 

@@ -358,20 +358,12 @@ func TestSmallMaxPayload(t *testing.T) {
 	for seq := range uint64(n) {
 		out.Publish("g1", &bus.Event{Type: bus.EventChunk, To: 1, Seq: seq + 1, Text: text}, false)
 	}
-	whole := strings.Repeat("snapshot", 50_000)
-	out.Publish("g1", &bus.Event{Type: bus.EventSnapshot, To: 1, Seq: n, Text: []byte(whole)}, true)
+	out.Publish("g1", &bus.Event{Type: bus.EventSnapshot, To: 1, Seq: n, Text: []byte(strings.Repeat("snapshot", 50_000))}, true)
 	require.NoError(t, out.Close(t.Context()))
-	require.Zero(t, out.Dropped())
+	require.EqualValues(t, 1, out.Dropped(), "longer than the server takes")
 	for seq := range uint64(n) {
 		require.Equal(t, seq+1, receive(t, ear.ch).event.Seq)
 	}
-	var parts strings.Builder
-	for more := true; more; {
-		part := receive(t, ear.ch).event
-		parts.Write(part.Text)
-		more = part.More
-	}
-	require.True(t, whole == parts.String(), "joined parts are the whole")
 	require.True(t, worker.Connected(), "the server did not have to cut us")
 }
 

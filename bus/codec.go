@@ -42,12 +42,45 @@ func DecodeReply(data []byte) (*Reply, error) {
 func knownReply(r *Reply) bool {
 	switch r.Type {
 	case ReplyAccepted:
-		return r.Run != "" && validToken(r.Worker)
-	case ReplyBusy, ReplyRefused, ReplyFound, ReplyMissing:
+		return validRun(r.Run) && validToken(r.Worker)
+	case ReplyFound:
+		return validRun(r.Run)
+	case ReplyBusy, ReplyRefused, ReplyMissing:
 		return true
 	}
 	return false
 }
+
+// validRun tells whether a run_id can be shown as it is: in a log, in a line of
+// an event stream, in an address.
+func validRun(s string) bool {
+	if s == "" || len(s) > maxRunID {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c == ':') {
+			return false
+		}
+	}
+	return true
+}
+
+// plainName tells whether a provider's name can stand in a log line.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+const (
+	maxRunID  = 128
+	maxName   = 64
+	maxOffers = 256 // providers of one worker
+)
 
 // DecodeControl reads a word to a run and checks the gateway it comes from.
 func DecodeControl(data []byte) (*Control, error) {
@@ -71,6 +104,14 @@ func DecodeBeat(data []byte) (*Beat, error) {
 	b := new(Beat)
 	if json.Unmarshal(data, b) != nil || !validToken(b.ID) || (b.Role != RoleWorker && b.Role != RoleGateway) {
 		return nil, malformed("beat")
+	}
+	if len(b.Providers) > maxOffers {
+		return nil, malformed("beat")
+	}
+	for i := range b.Providers {
+		if !plainName(b.Providers[i].Name) {
+			return nil, malformed("beat")
+		}
 	}
 	return b, nil
 }

@@ -72,8 +72,8 @@ func newOutgoing(log zerolog.Logger, publish func(string, []byte) error, maxPayl
 // one (a run's first chunk, its terminal) is sent at once together with all that
 // waits; others wait at most half a millisecond, and only while more than 2,000
 // events a second flow (on an otherwise idle machine the timer adds as much
-// again). A snapshot that is too long for a message travels in parts. It never
-// blocks on the network.
+// again). An event that is longer than a message is dropped and counted. It
+// never blocks on the network.
 func (o *Outgoing) Publish(gateway string, e *Event, urgent bool) {
 	now := time.Now()
 	limit := o.maxPayload()
@@ -84,37 +84,18 @@ func (o *Outgoing) Publish(gateway string, e *Event, urgent bool) {
 		return
 	}
 	_, waiting := o.batches.due(now)
-	if e.Type == EventSnapshot && len(e.Text) > maxText(limit) {
-		o.addParts(now, gateway, *e, urgent, limit)
-	} else {
-		o.add(now, gateway, e, urgent, limit)
+	if !o.batches.add(now, gateway, e, urgent, limit) {
+		o.dropped.Add(1)
 	}
 	if wait, ok := o.batches.due(now); ok && (wait == 0 || !waiting) {
 		o.signal() // the sender sends, or sets its timer
 	}
 }
 
-// addParts cuts a snapshot's text; all parts but the last say that more follows.
-func (o *Outgoing) addParts(now time.Time, gateway string, e Event, urgent bool, limit int) {
-	more, rest := e.More, e.Text
-	for len(rest) > 0 {
-		e.Text, rest = CutText(rest, maxText(limit))
-		e.More = more || len(rest) > 0
-		o.add(now, gateway, &e, urgent, limit)
-	}
-}
-
-func (o *Outgoing) add(now time.Time, gateway string, e *Event, urgent bool, limit int) {
-	if !o.batches.add(now, gateway, e, urgent, limit) {
-		o.dropped.Add(1)
-	}
-}
-
 // MaxText is the longest Text, in escaped bytes, of an event that travels within
-// half of the server's max_payload. A run cuts longer chunks with CutText.
-func (o *Outgoing) MaxText() int { return maxText(o.maxPayload()) }
-
-func maxText(maxPayload int) int {
+// half of a message, where the server takes messages of maxPayload bytes. Who
+// cuts longer texts has to number the pieces: only a whole event can be healed.
+func MaxText(maxPayload int) int {
 	half := maxPayload / 2
 	return max(half-eventOverhead, half/2)
 }

@@ -116,34 +116,3 @@ func hexRune(b []byte) (r rune, ok bool) {
 	}
 	return r, true
 }
-
-// CutText cuts the escaped body of a JSON string after at most limit bytes,
-// never inside a character, an escape or a surrogate pair; a first element that
-// is longer by itself is cut off alone, so head is empty only when text is.
-func CutText(text []byte, limit int) (head, tail []byte) {
-	if len(text) <= limit {
-		return text, nil
-	}
-	n := 0
-	for n < len(text) {
-		size := elementLen(text[n:])
-		if n > 0 && n+size > limit {
-			break
-		}
-		n += size
-	}
-	return text[:n:n], text[n:]
-}
-
-// elementLen is the length of the character or escape at the start of b, which
-// is not empty.
-func elementLen(b []byte) int {
-	if b[0] == '\\' {
-		return max(1, escapeLen(b))
-	}
-	if b[0] < utf8.RuneSelf {
-		return 1
-	}
-	_, size := utf8.DecodeRune(b)
-	return size
-}

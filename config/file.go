@@ -68,9 +68,15 @@ func (w *fileWalk) document(data []byte) {
 }
 
 // yamlReason keeps the parser's words unless they could quote the file, which
-// may hold keys: its messages about anchors and tags do.
+// may hold keys: its messages about anchors and tags do. What it misses of the
+// syntax it names in quotes too, from a short list of its own.
 func yamlReason(err error) string {
 	text := strings.TrimPrefix(strings.SplitN(err.Error(), "\n", 2)[0], "yaml: ")
+	for _, syntax := range []string{"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected '-' indicator"} {
+		if strings.HasSuffix(text, syntax) {
+			return syntax // without the line, which is the one before where a list is open
+		}
+	}
 	for _, quoting := range []string{"anchor", "tag", "`", "'", "\"", "unmarshal"} {
 		if strings.Contains(text, quoting) {
 			return "an anchor, tag or key is wrong"

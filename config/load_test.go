@@ -149,6 +149,7 @@ func TestProblems(t *testing.T) {
 		{"missing file of the environment", Sources{Env: []string{"TROUPE_CONFIG=no.yaml"}, ReadFile: files(nil)}, `config file "no.yaml": cannot be read: file does not exist (from env TROUPE_CONFIG)`},
 		{"unreadable file", Sources{ReadFile: files(map[string]string{"./troupe.yaml": "!"})}, `config file "./troupe.yaml": cannot be read: permission denied (from the working directory)`},
 		{"broken YAML", yamlOf("a: b: c"), `config file "t.yaml": is not valid YAML: mapping values are not allowed in this context (from file)`},
+		{"an open list", yamlOf("\npool: [1,2"), `config file "t.yaml": is not valid YAML: did not find expected ',' or ']' (from file)`},
 		{"YAML that the parser would quote", yamlOf("a: *sk-canary"), `config file "t.yaml": is not valid YAML: an anchor, tag or key is wrong (from file)`},
 		{"secret from a missing file", yamlOf("http: {admin_token: 'file:no'}"), `http.admin_token: file "no" cannot be read: file does not exist (from file t.yaml:1)`},
 		{"secret of a wrong shape", yamlOf("http: {admin_token: [sk-canary]}"), `http.admin_token: must be a text, env:NAME or file:PATH (from file t.yaml:1)`},

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,14 +26,16 @@ func newAdmins(token protocol.Secret, from proxies) admins {
 }
 
 // refuses returns why a request may not operate the server, or "".
-// onAdminPort is set for requests that came in by http.admin_listen.
-func (a admins) refuses(r *http.Request, onAdminPort bool) string {
+// at is where the request came in.
+func (a admins) refuses(r *http.Request, at *listener) string {
 	switch {
 	case a.set && a.bearer(r.Header):
 		return ""
-	case onAdminPort && a.set:
+	case at.admin && a.set:
 		return "no valid bearer token"
-	case onAdminPort:
+	case at.admin && at.loopback && len(r.Header["Origin"]) > 0 && !loopbackHost(r.Host):
+		return "a page asks whose name was made to mean this machine"
+	case at.admin:
 		return foreignPage(r)
 	case len(a.from) == 0:
 		return "no valid bearer token, and local peers are not let in by configuration"
@@ -67,6 +70,17 @@ func (a admins) refusesLocal(r *http.Request) string {
 	return foreignPage(r)
 }
 
+// loopbackHost tells whether a request to a loopback listener asked for this
+// machine, by name or address.
+func loopbackHost(authority string) bool {
+	host, _, err := splitAuthority(strings.ToLower(authority))
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback() || loopbackName(host)
+}
+
 // foreignPage returns why a browser's request is somebody else's page's, or "".
 func foreignPage(r *http.Request) string {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
@@ -91,7 +105,7 @@ func foreignPage(r *http.Request) string {
 // operator runs next for those who may operate the server. For everybody else
 // the address does not exist, and the log says at most once a minute why.
 func (s *Server) operator(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-	reason := s.live.Load().admin.refuses(r, listenerOf(r).admin)
+	reason := s.live.Load().admin.refuses(r, listenerOf(r))
 	if reason == "" {
 		next(w, r)
 		return
@@ -141,6 +155,6 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) resetLimits(w http.ResponseWriter, _ *http.Request) {
 	cleared := s.gw.ResetLimits()
-	s.log.Info().Int("cleared", cleared).Msg("rate limits reset")
+	s.log.Info().Int("cleared", cleared).Msg("Rate limits reset")
 	answerJSON(w, http.StatusOK, map[string]int{"cleared": cleared})
 }

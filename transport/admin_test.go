@@ -99,6 +99,9 @@ func TestAdminPortServesOperatorsOnly(t *testing.T) {
 	}
 	require.Equal(t, 404, ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Origin", "https://evil.example").status,
 		"a page in the operator's browser")
+	require.Equal(t, 404, ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Host", "evil.example", "Origin", "http://evil.example").status,
+		"a page whose name was made to mean this machine")
+	require.Equal(t, 200, ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Origin", admin).status, "the port's own page")
 }
 
 // A stranger finds nothing that an unknown path would not show.

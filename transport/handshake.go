@@ -85,18 +85,7 @@ func (f *refusal) answer(w http.ResponseWriter) {
 		h.Set("Connection", "Upgrade")
 		h.Set("Sec-WebSocket-Version", wsVersion)
 	}
-	writeRefusal(w, f.status, protocol.NewError(protocol.InvalidMessage, f.message, 0))
-}
-
-func writeRefusal(w http.ResponseWriter, status int, e *protocol.Error) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(e.RetryAfter))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(protocol.AppendHTTPError(nil, e)) // the client may be gone already
+	answerErrorStatus(w, f.status, protocol.NewError(protocol.InvalidMessage, f.message, 0))
 }
 
 // validKey tells whether key is 16 bytes in base64.

@@ -70,7 +70,7 @@ func TestHandshakeRefusalsNameWhatIsMissing(t *testing.T) {
 			require.Equal(t, "error", body.Type)
 			require.Equal(t, "INVALID_MESSAGE", body.Code)
 			require.Contains(t, body.Message, tc.message)
-			require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+			require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
 			for name, value := range tc.headers {
 				require.Equal(t, value, w.Header().Get(name))
 			}

@@ -166,6 +166,13 @@ func (g serving) serve() error {
 	return g.http.Serve(g.listener)
 }
 
+// Check tells whether the certificate can be read and used, before anything
+// starts.
+func (c TLSConfig) Check() error {
+	_, err := loadTLS(c)
+	return err
+}
+
 func loadTLS(c TLSConfig) (*tls.Config, error) {
 	if c.Cert == "" {
 		return nil, nil

@@ -105,7 +105,11 @@ func (c *edgeCollector) Collect(out chan<- prometheus.Metric) {
 	count(c.handshakes, c.edge.handshakesBad.Load(), "bad")
 	count(c.handshakes, c.counts.originRefused.Load(), "origin")
 	for code, n := range c.counts.errors {
-		count(c.errors, n.Load(), string(code))
+		told := n.Load()
+		if code == protocol.SlowConsumer { // on a socket it is a close code, not a frame that was counted
+			told += c.edge.slowConsumers.Load()
+		}
+		count(c.errors, told, string(code))
 	}
 	count(c.slow, c.edge.slowConsumers.Load()+c.counts.httpSlow.Load())
 	out <- prometheus.MustNewConstMetric(c.outbox, prometheus.GaugeValue, float64(c.edge.outboxBytes.Load()))

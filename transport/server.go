@@ -174,7 +174,7 @@ func (s *Server) spawn(name string, task func()) <-chan struct{} {
 		defer close(over)
 		defer func() {
 			if p := recover(); p != nil {
-				s.log.Error().Str("task", name).Str("panic", capped(fmt.Sprint(p), maxErrorLine)).
+				s.log.Error().Str("task", name).Str("panic", panicText(p)).
 					Bytes("stack", debug.Stack()).Msg("panic in a task of the transport")
 				s.fail(fmt.Errorf("transport: %s panicked", name))
 			}
@@ -316,7 +316,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p) // net/http's own way to cut a connection
 	}
-	s.log.Error().Str("path", capped(r.URL.Path, 128)).Str("panic", capped(fmt.Sprint(p), maxErrorLine)).
+	s.log.Error().Str("path", capped(r.URL.Path, 128)).Str("panic", panicText(p)).
 		Bytes("stack", debug.Stack()).Msg("panic in an HTTP handler")
 	if w.Header().Get("Content-Type") == eventStream {
 		panic(http.ErrAbortHandler) // a stream that began can only be cut; its reader resumes

@@ -23,7 +23,7 @@ func (s *sockets) serve(w http.ResponseWriter, r *http.Request, client protocol.
 	}
 	if s.closing() {
 		s.metrics.handshakesBad.Add(1)
-		writeRefusal(w, http.StatusServiceUnavailable,
+		answerErrorStatus(w, http.StatusServiceUnavailable,
 			protocol.NewError(protocol.ShuttingDown, "The server is going away. Connect again.", 1))
 		return
 	}

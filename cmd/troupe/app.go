@@ -48,7 +48,7 @@ type app struct {
 	nats     *natsd.Server
 	gateway  *gatewaySide
 	worker   *workerSide
-	vendors  []io.Closer // every provider ever made here
+	vendors  []io.Closer // of the providers that are asked now
 }
 
 // gatewaySide is the gateway's tree with its bus and its listeners.
@@ -100,7 +100,7 @@ func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
 
 // connect opens one connection to the bus, embedded or external.
 func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, error) {
-	options := bus.Options{Name: "troupe-" + name, Log: o.Log, OnUp: up, OnDown: down}
+	options := bus.Options{Name: "troupe-" + name, Log: o.Log.With().Str("role", name).Logger(), OnUp: up, OnDown: down}
 	if a.nats != nil {
 		options.InProcess = a.nats
 	}
@@ -108,10 +108,11 @@ func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, err
 }
 
 func (a *app) startWorker(o appOptions) error {
-	setups, err := a.providers(o.Config)
+	setups, vendors, err := a.providers(o.Config)
 	if err != nil {
 		return err
 	}
+	a.vendors = vendors
 	w := &workerSide{}
 	a.worker = w
 	if w.bus, err = a.connect(o, roleWorker, nil, nil); err != nil {
@@ -149,7 +150,7 @@ func (a *app) startGateway(ctx context.Context, o appOptions) error {
 	if err = g.actors.Start(); err != nil {
 		return err
 	}
-	tree.watch(g.actors, g.bus.Connected())
+	tree.watch(g.actors, g.bus.Connected)
 	if _, err = g.bus.ListenGateway(g.actors.ID(), g.actors); err != nil {
 		return err
 	}
@@ -183,30 +184,46 @@ func liveConfig(c *config.Config) actors.Live {
 }
 
 // providers builds every provider of a configuration, or none.
-func (a *app) providers(c *config.Config) (map[string]actors.ProviderSetup, error) {
+func (a *app) providers(c *config.Config) (_ map[string]actors.ProviderSetup, vendors []io.Closer, err error) {
+	defer func() {
+		if err != nil {
+			_ = closeAll(vendors)
+		}
+	}()
 	setups := make(map[string]actors.ProviderSetup, len(c.Providers))
 	for name, p := range c.Providers {
 		made, err := provider.New(name, p, provider.Deps{Log: a.log})
 		if err != nil {
-			return nil, fmt.Errorf("providers.%s: %w", name, err)
+			return nil, vendors, fmt.Errorf("providers.%s: %w", name, err)
 		}
 		if vendor, ok := made.(io.Closer); ok {
-			a.vendors = append(a.vendors, vendor)
+			vendors = append(vendors, vendor)
 		}
 		setups[name] = actors.ProviderSetup{Config: p, Provider: made, State: provider.State(p)}
 	}
-	return setups, nil
+	return setups, vendors, nil
+}
+
+// closeAll lets go of the idle connections of providers; answers that stream go
+// on.
+func closeAll(vendors []io.Closer) error {
+	var errs []error
+	for _, v := range vendors {
+		errs = append(errs, v.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // reload swaps what can change live. Everything is checked before anything is
-// swapped.
+// swapped. What is replaced is forgotten, its keys too.
 func (a *app) reload(c *config.Config) error {
-	setups, err := a.providers(c)
+	setups, vendors, err := a.providers(c)
 	if err != nil {
 		return err
 	}
 	if a.gateway != nil {
 		if _, err := a.gateway.server.Reload(c.HTTP); err != nil {
+			_ = closeAll(vendors) // nothing was asked of them
 			return err
 		}
 		a.gateway.actors.Reload(liveConfig(c))
@@ -214,6 +231,8 @@ func (a *app) reload(c *config.Config) error {
 	if a.worker != nil {
 		a.worker.actors.Reload(setups)
 	}
+	_ = closeAll(a.vendors)
+	a.vendors = vendors
 	return nil
 }
 
@@ -279,9 +298,7 @@ func (a *app) stop(ctx context.Context) {
 			errs = append(errs, w.out.Close(ctx))
 		}
 	}
-	for _, p := range a.vendors {
-		errs = append(errs, p.Close())
-	}
+	errs = append(errs, closeAll(a.vendors))
 	for _, b := range a.buses() {
 		errs = append(errs, b.Close(ctx))
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/troupe-chat/troupe/actors"
 	"github.com/troupe-chat/troupe/bus"
 )
 
@@ -13,33 +12,38 @@ import (
 // its bus. Safe for concurrent use; the zero value is ready.
 type busWatcher struct {
 	mu      sync.Mutex
-	gateway *actors.Gateway
+	gateway busListener
+}
+
+// busListener is what a gateway is told of its bus.
+type busListener interface {
+	BusUp()
+	BusDown()
 }
 
 func (w *busWatcher) up() {
-	if g := w.target(); g != nil {
-		g.BusUp()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gateway != nil {
+		w.gateway.BusUp()
 	}
 }
 
 func (w *busWatcher) down() {
-	if g := w.target(); g != nil {
-		g.BusDown()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gateway != nil {
+		w.gateway.BusDown()
 	}
 }
 
-func (w *busWatcher) target() *actors.Gateway {
+// watch begins with what is so now. It looks under the lock: a change before
+// that is seen, one behind it is told.
+func (w *busWatcher) watch(g busListener, connected func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gateway
-}
-
-// watch begins with what is known now.
-func (w *busWatcher) watch(g *actors.Gateway, connected bool) {
-	w.mu.Lock()
 	w.gateway = g
-	w.mu.Unlock()
-	if connected {
+	if connected() {
 		g.BusUp()
 		return
 	}

@@ -204,6 +204,9 @@ func (p *program) serve(ctx context.Context, role string, file configFile, dev b
 	if role != roleServe && l.config.Bus.URL == "" {
 		return usageError{fmt.Errorf("bus.url: is empty; a %s meets the others over an external NATS: give --bus.url=nats://host:4222, or run `troupe serve`", role)}
 	}
+	if err := l.config.HTTP.TLS.Check(); role != roleWorker && err != nil {
+		return usageError{err}
+	}
 	log, setLevel := newLogger(p.stderr, l.config.Log)
 	logWarnings(log, l.report)
 	for _, line := range l.widened {

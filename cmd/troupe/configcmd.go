@@ -38,6 +38,9 @@ func (c *configCheckCmd) Run(p *program) error {
 		return err
 	}
 	p.warn(l.report.Warnings)
+	if err := l.config.HTTP.TLS.Check(); err != nil {
+		return usageError{err}
+	}
 	from := "no file"
 	if l.report.File != "" {
 		from = "file " + l.report.File
@@ -75,9 +78,11 @@ func descriptors(soft uint64, c *config.Config) string {
 }
 
 // connectionRoom is how many connections the system's descriptors leave, beside
-// one for each run's provider call and the reserve.
+// one for each run's provider call and the reserve. Where there are few, the
+// connections still get a quarter: runs of a model nearby need none of theirs.
 func connectionRoom(soft uint64, c *config.Config) int {
-	return max(1, int(min(soft, 1<<30))-c.Worker.MaxRuns-descriptorReserve)
+	all := int(min(soft, 1<<30))
+	return max(1, all/4, all-c.Worker.MaxRuns-descriptorReserve)
 }
 
 type configPrintCmd struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func capConnections(c *config.Config, log zerolog.Logger) *config.Config {
 		return c
 	}
 	log.Warn().Int("pool.max_connections", c.Pool.MaxConnections).Int("capped_to", room).Uint64("descriptors", soft).
-		Msg("pool.max_connections is above what the descriptor limit allows; raise `ulimit -n` or lower it")
+		Msg("pool.max_connections is above what the descriptor limit allows; raise `ulimit -n`, or lower it or worker.max_runs")
 	capped := *c
 	capped.Pool.MaxConnections = room
 	return &capped
@@ -122,8 +123,8 @@ func welcome(w io.Writer, a *app, p serveParams) {
 		}
 	}
 	if a.gateway != nil {
-		fmt.Fprintf(w, "  try         open %s in a browser, or: troupe chat --url %s \"Hello Troupe\"\n",
-			baseURL(p.Config, a.addr().String()), baseURL(p.Config, a.addr().String()))
+		fmt.Fprintf(w, "  try         open %s in a browser, or: %s chat --url %s \"Hello Troupe\"\n",
+			baseURL(p.Config, a.addr().String()), os.Args[0], baseURL(p.Config, a.addr().String()))
 	}
 }
 

@@ -164,6 +164,8 @@ func TestMessageRate(t *testing.T) {
 		require.Positive(t, f.RetryAfter)
 		require.LessOrEqual(t, f.RetryAfter, 60)
 	}
+	require.Len(t, w.logged("Turn ended"), 30, "what the limiter refuses is no run, and floods no log")
+	require.Zero(t, w.status().Runs.Failed)
 	c.send(`{"type":"chat","id":"n","content":"x","model":"echo-0s"}`)
 	f := c.next()
 	require.Equal(t, []string{"error", "RATE_LIMIT_EXCEEDED", "n"}, []string{f.Type, f.Code, f.ID})

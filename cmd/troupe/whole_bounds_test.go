@@ -283,6 +283,7 @@ func TestSlowConsumerIsCutAndItsRunResumes(t *testing.T) {
 	c.write(masked(final|opText, `{"type":"chat","id":"slow","content":"0123456789abcdef","model":"echo-0s-1000kb"}`))
 	run := c.text().RunID
 	require.Eventually(t, func() bool { return w.metric("troupe_slow_consumers_total") == "1" }, 10*time.Second, 5*time.Millisecond)
+	require.Equal(t, "1", w.metric(`troupe_errors_total{code="SLOW_CONSUMER"}`))
 	code, texts := c.ended()
 	require.Equal(t, 1013, code)
 	got := joined(t, texts)

@@ -402,8 +402,9 @@ func TestCanaryIsFoundWhereItIs(t *testing.T) {
 		"providers": []map[string]any{{"name": canary, "type": "echo", "state": "ready"}},
 	})
 	require.NoError(t, err)
-	require.NoError(t, s.p.Publish("troupe.v1.beat.worker.PLANTED", beat))
-	w.knows(2)
+	until(t, "the planted worker is known", func() bool { // said again: one that was heard once is soon lost
+		return s.p.Publish("troupe.v1.beat.worker.PLANTED", beat) == nil && w.gateway.actors.Health().Workers == 2
+	})
 
 	texts := s.texts()
 	for _, sink := range []string{"log", "frames", "status", "metrics", "providers", "bus"} {

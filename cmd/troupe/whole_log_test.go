@@ -89,6 +89,12 @@ func TestLogMessagesPeopleMonitor(t *testing.T) {
 	}
 	require.Len(t, ours, 1)
 	has(t, ours[0], "info", map[string]any{"session": "s1", "cause": "client_closed", "live_turns": 0.0})
+	require.NotContains(t, ours[0], "code")
+
+	w.dial("/ws/chat/-").refusedWith("INVALID_SESSION")
+	w.quiet(0)
+	lines := w.logged("WebSocket connection closed")
+	has(t, lines[len(lines)-1], "info", map[string]any{"session": "-", "cause": "server_closed", "code": "INVALID_SESSION"})
 }
 
 // Whatever a stranger sends, one event is one line, in both formats.

@@ -59,11 +59,11 @@ func Decode(data []byte, b Bounds) Request {
 	switch Type(kind) {
 	case TypeChat:
 		c := r.chat(&f)
-		return r.or(c, c.ID)
+		return r.or(c, Bad{ID: c.ID})
 	case TypeCancel, TypeStop:
-		return r.or(r.cancel(&f), "")
+		return r.or(r.cancel(&f), Bad{For: ForCancel})
 	case TypeResume:
-		return r.or(r.resume(&f), "")
+		return r.or(r.resume(&f), Bad{For: ForResume})
 	case TypePing:
 		return &Ping{}
 	}
@@ -91,10 +91,11 @@ func DecodeHTTPChat(data []byte, b Bounds) (chat *Chat, sessionID, productID str
 	return chat, sessionID, productID, nil
 }
 
-// or returns what was read or, where something was wrong, the Bad of it.
-func (r *reader) or(q Request, id string) Request {
+// or returns what was read or, where something was wrong, bad with the reason.
+func (r *reader) or(q Request, bad Bad) Request {
 	if r.err != nil {
-		return &Bad{ID: id, Err: r.err}
+		bad.Err = r.err
+		return &bad
 	}
 	return q
 }

@@ -76,6 +76,25 @@ func TestDecodeOtherRequests(t *testing.T) {
 	}
 }
 
+// The error of a cancel or a resume ends no turn, and says so also where only
+// its type could be understood.
+func TestDecodeBadSaysWhatItAnswers(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"type":"cancel","id":1}`:                     ForCancel,
+		`{"type":"stop","run_id":[]}`:                  ForCancel,
+		`{"type":"resume"}`:                            ForResume,
+		`{"type":"resume","run_id":"r","after":-1}`:    ForResume,
+		`{"type":"resume","id":"1","client_key":"ab"}`: ForResume,
+		`{"type":"chat","id":"1"}`:                     "",
+		`{"type":"later"}`:                             "",
+		`{`:                                            "",
+	} {
+		bad, ok := Decode([]byte(data), Bounds{}).(*Bad)
+		require.True(t, ok, data)
+		require.Equal(t, want, bad.For, data)
+	}
+}
+
 func TestDecodeBad(t *testing.T) {
 	chat := func(members string) string { return `{"type":"chat","id":"t1","content":"x",` + members + `}` }
 	for _, test := range []struct {

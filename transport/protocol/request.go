@@ -78,9 +78,11 @@ type Resume struct {
 type Ping struct{}
 
 // Bad is a frame that could not be understood. The socket stays open.
-// ID is set where the frame could still be told to belong to a turn's name.
+// ID is set where the frame could still be told to belong to a turn's name,
+// For where it was a cancel or a resume: its error ends no turn.
 type Bad struct {
 	ID  string
+	For string
 	Err *Error
 }
 
