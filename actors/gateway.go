@@ -4,7 +4,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -119,19 +118,10 @@ func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *
 func (g *Gateway) ID() string { return g.id }
 
 // Start spawns the tree and begins to beat.
-func (g *Gateway) Start() error {
-	ready := make(chan struct{})
-	props := actor.PropsFromProducer(func() actor.Actor {
-		return &gatewayRoot{guard: guard{sys: g.sys, kind: kindGateway, parents: true}, gateway: g, ready: ready}
-	},
-		actor.WithGuardian(&rootStrategy{sys: g.sys}),
-		actor.WithSupervisor(g.sys.supervise(gatewayRules)))
-	root, err := g.sys.root.SpawnNamed(props, kindGateway+"-"+g.id)
-	if err != nil {
-		return fmt.Errorf("start gateway: %w", err)
+func (g *Gateway) Start() (err error) {
+	if g.root, err = g.sys.plant(kindGateway, g.id, gatewayRules, g.grow); err != nil {
+		return err
 	}
-	g.root = root
-	<-ready
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stopTick = cancel
 	g.sys.every(ctx, "gateway beat", beatEvery, g.tick)
@@ -145,31 +135,8 @@ func gatewayRules(kind string) directive {
 	return restartChild
 }
 
-// gatewayRoot only spawns.
-type gatewayRoot struct {
-	guard
-	gateway *Gateway
-	ready   chan struct{}
-}
-
-// Receive is the table of contents of the root.
-func (r *gatewayRoot) Receive(ctx actor.Context) {
-	defer r.caught(ctx)
-	if _, ok := ctx.Message().(*actor.Started); ok {
-		defer r.spawn(ctx) // no panic on the way can skip it: a resumed root does not start again
-	}
-	r.enter(ctx)
-}
-
-func (r *gatewayRoot) spawn(ctx actor.Context) {
-	g := r.gateway
-	child := func(name string, producer actor.Producer, opts ...actor.PropsOption) *actor.PID {
-		pid, err := ctx.SpawnNamed(actor.PropsFromProducer(producer, opts...), name)
-		if err != nil {
-			panic(err)
-		}
-		return pid
-	}
+// grow spawns the children of the root.
+func (g *Gateway) grow(child spawner) {
 	of := func(kind string) guard { return guard{sys: g.sys, kind: kind} }
 	g.gate.limiter.Store(child(kindLimiter, func() actor.Actor { return &limiter{guard: of(kindLimiter), gate: g.gate} }))
 	g.pool = child(kindPool, func() actor.Actor {
@@ -178,9 +145,7 @@ func (r *gatewayRoot) spawn(ctx actor.Context) {
 	g.rosterPID = child(kindRoster, func() actor.Actor {
 		return &roster{guard: of(kindRoster), gateway: g, log: g.log, workers: map[string]*bus.Beat{}}
 	})
-	g.children = child(kindConnections, func() actor.Actor { return g.sys.newConnections(g) },
-		actor.WithSupervisor(g.sys.supervise(func(string) directive { return stopChild })))
-	close(r.ready)
+	g.children = child(kindConnections, func() actor.Actor { return g.sys.newConnections(g) }, g.sys.temporary())
 }
 
 // Open introduces a client and its socket.

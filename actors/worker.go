@@ -107,17 +107,10 @@ const stateOff = "off"
 func (w *Worker) ID() string { return w.id }
 
 // Start spawns the tree, joins the queue groups and begins to beat.
-func (w *Worker) Start() error {
-	ready := make(chan struct{})
-	props := actor.PropsFromProducer(func() actor.Actor {
-		return &workerRoot{guard: guard{sys: w.sys, kind: kindWorker, parents: true}, worker: w, ready: ready}
-	}, actor.WithGuardian(&rootStrategy{sys: w.sys}), actor.WithSupervisor(w.sys.supervise(workerRules)))
-	root, err := w.sys.root.SpawnNamed(props, kindWorker+"-"+w.id)
-	if err != nil {
-		return fmt.Errorf("start worker: %w", err)
+func (w *Worker) Start() (err error) {
+	if w.root, err = w.sys.plant(kindWorker, w.id, workerRules, w.grow); err != nil {
+		return err
 	}
-	w.root = root
-	<-ready
 	if err := w.join(); err != nil {
 		return err
 	}
@@ -147,40 +140,16 @@ func workerRules(kind string) directive {
 	return restartChild
 }
 
-// workerRoot only spawns.
-type workerRoot struct {
-	guard
-	worker *Worker
-	ready  chan struct{}
-}
-
-// Receive is the table of contents of the root.
-func (r *workerRoot) Receive(ctx actor.Context) {
-	defer r.caught(ctx)
-	if _, ok := ctx.Message().(*actor.Started); ok {
-		defer r.spawn(ctx) // no panic on the way can skip it: a resumed root does not start again
-	}
-	r.enter(ctx)
-}
-
-func (r *workerRoot) spawn(ctx actor.Context) {
-	w := r.worker
-	child := func(name string, producer actor.Producer, opts ...actor.PropsOption) *actor.PID {
-		pid, err := ctx.SpawnNamed(actor.PropsFromProducer(producer, opts...), name)
-		if err != nil {
-			panic(err)
-		}
-		return pid
-	}
+// grow spawns the children of the root.
+func (w *Worker) grow(child spawner) {
 	w.rosterP = child(kindRoster, func() actor.Actor {
 		return &gatewayRoster{guard: guard{sys: w.sys, kind: kindRoster}, worker: w}
 	})
 	for _, s := range w.served {
 		s.pid = child(kindProvider+"-"+s.name, func() actor.Actor {
 			return &providerSupervisor{guard: guard{sys: w.sys, kind: kindProvider, parents: true}, worker: w, served: s}
-		}, actor.WithSupervisor(w.sys.supervise(func(string) directive { return stopChild })))
+		}, w.sys.temporary())
 	}
-	close(r.ready)
 }
 
 // onJob takes one job, on the goroutine of its subscription. A job that waited
