@@ -30,10 +30,9 @@ func (s *Server) customerSocket(w http.ResponseWriter, r *http.Request, p params
 	s.open(w, r, protocol.Client{Session: p.session, Product: p.product, Customer: true})
 }
 
+// open upgrades while draining too: a browser cannot read why a handshake
+// failed, so the connection's actor says SHUTTING_DOWN in a frame.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, c protocol.Client) {
-	if isUpgrade(r) && s.refuseDraining(w) {
-		return
-	}
 	c.Kind = protocol.WebSocket
 	s.sockets.serve(w, r, s.client(r, c))
 }

@@ -245,30 +245,31 @@ func (s *Server) Connections() int { return s.sockets.count() }
 // /readyz answers 503 whatever the gateway says.
 func (s *Server) SetReady(ready bool) { s.notReady.Store(!ready) }
 
-// Drain takes no more clients and keeps those it has. It stops accepting on
-// http.listen, refuses new chats on connections that are open, and returns when
-// the accept loops have ended or ctx is over. http.admin_listen stays open.
-func (s *Server) Drain(ctx context.Context) error {
+// Drain takes no more clients and keeps those it has. It goes on listening, so
+// that a balancer reads 503 at /readyz and a client is told SHUTTING_DOWN, and
+// keeps no connection alive behind its answer.
+func (s *Server) Drain() {
 	s.SetReady(false)
 	s.draining.Store(true)
-	serving, accepts, _ := s.running()
+	serving, _, _ := s.running()
 	for _, g := range serving {
 		if !g.listener.admin {
-			_ = g.listener.Close() // only says that it was closed before
 			g.http.SetKeepAlivesEnabled(false)
 		}
 	}
-	return awaitAll(ctx, accepts)
 }
 
 // Shutdown drains, ends the sockets and waits for the exchanges under way. At
 // the end of ctx it cuts what is left. It returns when nothing of it runs.
 func (s *Server) Shutdown(ctx context.Context) error {
-	errs := []error{s.Drain(ctx)}
-	s.sockets.shutdown(ctx)
-	serving, _, tasks := s.running()
+	s.Drain()
+	serving, accepts, tasks := s.running()
 	for _, g := range serving {
 		_ = g.listener.Close() // only says that it was closed before
+	}
+	errs := []error{awaitAll(ctx, accepts)}
+	s.sockets.shutdown(ctx)
+	for _, g := range serving {
 		if err := g.http.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err, g.http.Close())
 		}

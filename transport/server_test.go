@@ -196,26 +196,31 @@ func TestTakenPortIsOneLineWithTheRemedy(t *testing.T) {
 	require.Empty(t, s.Addrs(), "all or nothing")
 }
 
-func TestDrainKeepsSocketsAndTheAdminPort(t *testing.T) {
+func TestDrainKeepsSocketsAndSaysSo(t *testing.T) {
 	gw := newScripted()
 	s := start(t, gw, func(c *HTTPConfig, _ *WebSocketConfig) { c.AdminListen = "127.0.0.1:0" })
 	ws, _, err := websocket.Dial(t.Context(), s.base+"/ws/chat/s", nil)
 	require.NoError(t, err)
-	require.NoError(t, s.Drain(t.Context()))
+	s.Drain()
 	require.Equal(t, 1, s.Connections())
 
-	_, err = net.Dial("tcp", s.Addrs()[0].String())
-	require.Error(t, err)
-	admin := "http://" + s.AdminAddr().String()
-	require.Equal(t, 503, ask(t, "GET", admin+"/readyz", "").status)
-	health := ask(t, "GET", admin+"/api/health", "")
-	require.Equal(t, 503, health.status)
-	require.Equal(t, "draining", health.object(t)["status"])
+	for _, base := range []string{s.base, "http://" + s.AdminAddr().String()} {
+		require.Equal(t, 503, ask(t, "GET", base+"/readyz", "").status)
+		require.Equal(t, 200, ask(t, "GET", base+"/livez", "").status)
+		health := ask(t, "GET", base+"/api/health", "")
+		require.Equal(t, 503, health.status)
+		require.Equal(t, "draining", health.object(t)["status"])
+	}
+	refused := s.request("POST", "/api/chat", `{"content":"hi"}`, "Content-Type", "application/json")
+	require.Equal(t, 503, refused.status)
+	require.Equal(t, "SHUTTING_DOWN", refused.object(t)["code"])
 
 	go func() { _, _, _ = ws.Read(context.Background()) }() // answers the close
 	require.NoError(t, s.Shutdown(t.Context()))
 	gw.cause(t)
 	require.Zero(t, s.Connections())
+	_, err = net.Dial("tcp", s.Addrs()[0].String())
+	require.Error(t, err)
 	select {
 	case err := <-s.Failed():
 		require.NoError(t, err, "an orderly end is no failure")

@@ -262,7 +262,7 @@ func (a *app) buses() []*bus.Bus {
 // live runs to their end, every client told, then the listeners.
 func (a *app) drain(ctx context.Context) {
 	if a.gateway != nil {
-		_ = a.gateway.server.Drain(ctx) // says only that ctx ended
+		a.gateway.server.Drain()
 	}
 	over := make(chan struct{})
 	a.sys.Go("drain worker", func() {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-chat/troupe/actors"
+	"github.com/troupe-chat/troupe/bus/bustest"
 	"github.com/troupe-chat/troupe/bus/natsd"
 	"github.com/troupe-chat/troupe/config"
 )
@@ -329,20 +330,27 @@ func TestInvalidLabelsAreAcceptedAndRefusedInWords(t *testing.T) {
 // A big answer of control characters grows sixfold when escaped and travels in
 // parts over a server that carries only 64 KiB at a time.
 func TestBigAnswerOverASmallBus(t *testing.T) {
-	w := start(t, with(func(c *config.Config) { c.WebSocket.OutboxBytes = 32 << 20 }),
-		func(o *appOptions) { o.Nats = natsd.Options{MaxPayload: 64 << 10} })
-	question := strings.Repeat(`\u0001`, 1000)
-	for _, id := range []string{"", `"id":"big",`} {
-		c := w.dial("/ws/chat/s1")
-		c.send(`{"type":"chat",` + id + `"content":"` + question + `","model":"echo-0s-900kb"}`)
-		text, last := c.answer()
-		require.Equal(t, "complete", last.Type)
-		require.Equal(t, 900<<10, len(text))
-		require.Equal(t, strings.Repeat("\x01", 900<<10), text)
+	const carried = 64 << 10
+	buses := map[string]func(*appOptions){
+		"embedded": func(o *appOptions) { o.Nats = natsd.Options{MaxPayload: carried} },
+		"external": over(bustest.Server(t, bustest.MaxPayload(carried)), roleServe),
 	}
-	status, body, _ := w.post("/api/chat", `{"content":"`+question+`","model":"echo-0s-900kb"}`)
-	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, 900<<10, len(parse(t, body).FullResponse))
+	for name, bus := range buses {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, bus, with(func(c *config.Config) { c.WebSocket.OutboxBytes = 32 << 20 }))
+			question := strings.Repeat(`\u0001`, 1000)
+			for _, id := range []string{"", `"id":"big",`} {
+				c := w.dial("/ws/chat/s1")
+				c.send(`{"type":"chat",` + id + `"content":"` + question + `","model":"echo-0s-900kb"}`)
+				text, last := c.answer()
+				require.Equal(t, "complete", last.Type)
+				require.Equal(t, strings.Repeat("\x01", 900<<10), text)
+			}
+			status, body, _ := w.post("/api/chat", `{"content":"`+question+`","model":"echo-0s-900kb"}`)
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, 900<<10, len(parse(t, body).FullResponse))
+		})
+	}
 }
 
 func TestAnswerIsBounded(t *testing.T) {
