@@ -26,21 +26,21 @@ type running struct {
 	file   string
 	hangup chan os.Signal
 	end    func() int // drains and returns the exit code
+	stdout *lockedBuffer
 	stderr *lockedBuffer
 }
 
-// runServe starts `troupe serve` with this file.
-func runServe(t *testing.T, file string) *running {
+// runServe starts `troupe serve` with this file, and more flags where there are.
+func runServe(t *testing.T, file string, flags ...string) *running {
 	t.Helper()
 	r := &running{
 		whole: &whole{t: t}, file: filepath.Join(t.TempDir(), "troupe.yaml"),
-		hangup: make(chan os.Signal), stderr: &lockedBuffer{},
+		hangup: make(chan os.Signal), stdout: &lockedBuffer{}, stderr: &lockedBuffer{},
 	}
 	r.write(file)
 	terms := make(chan os.Signal, 1)
-	var stdout lockedBuffer
 	p := &program{
-		stdin: strings.NewReader(""), stdout: &stdout, stderr: r.stderr,
+		stdin: strings.NewReader(""), stdout: r.stdout, stderr: r.stderr,
 		signals: func(wanted ...os.Signal) (<-chan os.Signal, func()) {
 			if wanted[0] == syscall.SIGHUP {
 				return r.hangup, func() {}
@@ -52,7 +52,7 @@ func runServe(t *testing.T, file string) *running {
 	code := make(chan int, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		code <- p.run(ctx, []string{"serve", "--config", r.file, "--http.listen=127.0.0.1:0", "--log.format=json"})
+		code <- p.run(ctx, append([]string{"serve", "--config", r.file, "--http.listen=127.0.0.1:0", "--log.format=json"}, flags...))
 	}()
 	ended := false
 	r.end = func() int {
@@ -68,7 +68,7 @@ func runServe(t *testing.T, file string) *running {
 	})
 	listening := regexp.MustCompile(`listening\s+(http://\S+)`)
 	until(t, "it listens", func() bool {
-		m := listening.FindStringSubmatch(stdout.String())
+		m := listening.FindStringSubmatch(r.stdout.String())
 		if m != nil {
 			r.base = m[1]
 		}
@@ -94,7 +94,7 @@ func (r *running) reload(file, message string) map[string]any {
 }
 
 func (r *running) logged(message string) []map[string]any {
-	log := &logBuffer{}
+	log := &lockedBuffer{}
 	_, _ = log.Write([]byte(r.stderr.String()))
 	return (&whole{log: log}).logged(message)
 }

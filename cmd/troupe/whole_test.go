@@ -23,25 +23,7 @@ import (
 type whole struct {
 	*app
 	t   *testing.T
-	log *logBuffer
-}
-
-// logBuffer collects a log that many goroutines write.
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *lockedBuffer
 }
 
 // logged returns the log's lines with this message.
@@ -61,7 +43,7 @@ func start(t *testing.T, change ...func(*appOptions)) *whole {
 	t.Helper()
 	c, _, err := config.Load(config.Sources{Args: []string{"--http.listen=127.0.0.1:0"}, Env: []string{}})
 	require.NoError(t, err)
-	log := &logBuffer{}
+	log := &lockedBuffer{}
 	o := appOptions{Role: roleServe, Config: c, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test"}
 	for _, f := range change {
 		f(&o)
