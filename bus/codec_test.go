@@ -191,6 +191,7 @@ func FuzzDecodeEvents(f *testing.F) {
 	f.Add([]byte(`{"type":"chunk","to":"18446744073709551615","seq":9999999999999999999,"text":"\\"}`))
 	f.Add([]byte(`{"type":"complete","to":"1","seq":3,"usage":{"input_tokens":1,"output_tokens":2,"estimated":true}}` + "\r\n"))
 	f.Add([]byte(`{"type":"chunk","to":"7","seq":1,"text":"\ud800"}`))
+	f.Add([]byte(`{"type":"chunk","to":"0","seq":0,"text":"\b00é"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lines := 0
 		broken := DecodeEvents(data, func(e *Event) {

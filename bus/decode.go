@@ -55,7 +55,7 @@ func decodeChunk(line []byte, e *Event) bool {
 		return false
 	}
 	seq, rest, ok := cutNumber(rest)
-	if !ok {
+	if !ok || seq == 0 { // AppendEvent leaves a zero out
 		return false
 	}
 	rest, ok = bytes.CutPrefix(rest, []byte(`,"text":"`))
