@@ -93,7 +93,7 @@ func DecodeControl(data []byte) (*Control, error) {
 
 func knownControl(t string) bool {
 	switch t {
-	case ControlKey, ControlRelease, ControlCancel, ControlGone, ControlResume, ControlAck:
+	case ControlKey, ControlRelease, ControlCancel, ControlGone, ControlResume, ControlAck, ControlFind, ControlProbe:
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -24,6 +25,7 @@ func TestEventLine(t *testing.T) {
 		{"chunk", Event{Type: EventChunk, To: 7, Seq: 1, Text: []byte(`a\n<é`)}, `{"type":"chunk","to":"7","seq":1,"text":"a\n<é"}`},
 		{"empty chunk", Event{Type: EventChunk, To: 7, Seq: 2}, `{"type":"chunk","to":"7","seq":2,"text":""}`},
 		{"status", Event{Type: EventStatus, To: 1, State: "queued"}, `{"type":"status","to":"1","state":"queued"}`},
+		{"status of a run", Event{Type: EventStatus, To: 1, Seq: 4, Run: "w-r", State: "streaming"}, `{"type":"status","to":"1","seq":4,"run":"w-r","state":"streaming"}`},
 		{"snapshot", Event{Type: EventSnapshot, To: 1, Seq: 9, From: 3, More: true, Text: []byte("x")}, `{"type":"snapshot","to":"1","seq":9,"text":"x","from":3,"more":true}`},
 		{"empty snapshot", Event{Type: EventSnapshot, To: 1}, `{"type":"snapshot","to":"1","text":""}`},
 		{
@@ -31,6 +33,7 @@ func TestEventLine(t *testing.T) {
 			Event{Type: EventComplete, To: 1, Seq: 3, Finish: "stop", Provider: "echo", Model: `m"<`, Usage: &Usage{8, 3, true}},
 			`{"type":"complete","to":"1","seq":3,"finish_reason":"stop","provider":"echo","model":"m\"<","usage":{"input_tokens":8,"output_tokens":3,"estimated":true}}`,
 		},
+		{"end of a run", Event{Type: EventCancelled, To: 1, Seq: 3, Run: "w-r\n<"}, `{"type":"cancelled","to":"1","seq":3,"run":"w-r\n<"}`},
 		{"error", Event{Type: EventError, To: 1, Seq: 3, Code: "INTERNAL", Message: "a\x00b", RetryAfter: 5}, `{"type":"error","to":"1","seq":3,"code":"INTERNAL","message":"a\u0000b","retry_after":5}`},
 	}
 	for _, c := range cases {
@@ -192,6 +195,7 @@ func FuzzDecodeEvents(f *testing.F) {
 	f.Add([]byte(`{"type":"complete","to":"1","seq":3,"usage":{"input_tokens":1,"output_tokens":2,"estimated":true}}` + "\r\n"))
 	f.Add([]byte(`{"type":"chunk","to":"7","seq":1,"text":"\ud800"}`))
 	f.Add([]byte(`{"type":"chunk","to":"0","seq":0,"text":"\b00é"}`))
+	f.Add([]byte(`{"type":"status","to":"1","seq":4,"run":"w-r","state":"streaming"}` + "\n" + `{"type":"chunk","to":"1","seq":5,"text":"x","run":"w-r"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lines := 0
 		broken := DecodeEvents(data, func(e *Event) {
@@ -259,9 +263,70 @@ func TestDecodeErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
+// TestFinding: what a search for a run says, both ways, and what a job carries
+// for it; each left out where it is nothing.
+func TestFinding(t *testing.T) {
+	key, hash := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	j := sampleJob()
+	j.ClientKey, j.Content = key, hash
+	requireRoundTrip(t, j, DecodeJob, `"client_key"`, `"content":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="`)
+	requireRoundTrip(t, sampleJob(), DecodeJob)
+
+	find := &Control{Type: ControlFind, Gateway: "g1", To: 7, Session: "s", ClientKey: key, Name: "1 <é>"}
+	requireRoundTrip(t, find, DecodeControl, `"type":"find"`, `"client_key"`, `"name":"1 <é>"`)
+	find.Name = ""
+	requireRoundTrip(t, find, DecodeControl, `"client_key"`)
+	requireRoundTrip(t, &Control{Type: ControlProbe, Gateway: "g1", To: 7}, DecodeControl, `"type":"probe"`)
+
+	requireRoundTrip(t, &Reply{Type: ReplyFound, Run: "w-r", Worker: "w", Name: "1", Age: 1500, Over: true, Content: hash},
+		DecodeReply, `"age":1500`, `"over":true`, `"content"`)
+	requireRoundTrip(t, &Reply{Type: ReplyFound, Run: "w-r", Worker: "w"}, DecodeReply)
+	requireRoundTrip(t, &Reply{Type: ReplyMissing, Worker: "w"}, DecodeReply)
+}
+
+// requireRoundTrip also looks for the members that must be there; of the new
+// ones no other may.
+func requireRoundTrip[T any](t testing.TB, v *T, decode func([]byte) (*T, error), members ...string) {
+	t.Helper()
+	data, err := encode(v)
+	require.NoError(t, err)
+	got, err := decode(data)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(v, got))
+	if len(members) == 0 {
+		for _, m := range []string{`"client_key"`, `"age"`, `"over"`, `"content":"A`} {
+			require.NotContains(t, string(data), m)
+		}
+	}
+	for _, m := range members {
+		require.Contains(t, string(data), m)
+	}
+}
+
+// TestFindingIsJudged: a search comes from a gateway that can be answered, and
+// finds a run that can be named.
+func TestFindingIsJudged(t *testing.T) {
+	for _, data := range []string{
+		`{"type":"find","to":"1","session":"s"}`, `{"type":"find","gateway":"g.*","to":"1"}`, `{"type":"find","gateway":"g","to":1}`,
+		`{"type":"find","gateway":"g","to":"1","client_key":"no base64!"}`, `{"type":"find","gateway":"g","to":"1","client_key":7}`,
+		`{"type":"probe","to":"1"}`, `{"type":"probe","gateway":"g x","to":"1"}`, `{"type":"seek","gateway":"g","to":"1"}`,
+	} {
+		_, err := DecodeControl([]byte(data))
+		require.ErrorIs(t, err, ErrMalformed, data)
+	}
+	for _, data := range []string{
+		`{"type":"found","age":1}`, `{"type":"found","run":"w r"}`, `{"type":"found","run":"r","age":"1"}`, `{"type":"found","run":"r","age":1.5}`,
+		`{"type":"found","run":"r","over":1}`, `{"type":"found","run":"r","content":"!"}`,
+	} {
+		_, err := DecodeReply([]byte(data))
+		require.ErrorIs(t, err, ErrMalformed, data)
+	}
+}
+
 func FuzzDecodeJob(f *testing.F) {
 	data, _ := encode(sampleJob())
 	f.Add(data)
+	f.Add([]byte(`{"job":"j","gateway":"g","to":"1","provider":"p","messages":[],"client_key":"AQ==","content":"AgI=","name":"1"}`))
 	f.Add([]byte(`{"job":"j","gateway":"g.x","provider":"p","messages":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzCodec(t, data, DecodeJob) })
 }
@@ -269,12 +334,17 @@ func FuzzDecodeJob(f *testing.F) {
 func FuzzDecodeReply(f *testing.F) {
 	f.Add([]byte(`{"type":"accepted","run":"r","worker":"w"}`))
 	f.Add([]byte(`{"type":"refused","code":"INTERNAL","message":"<"}`))
+	f.Add([]byte(`{"type":"found","run":"w-r","worker":"w","name":"1","age":1500,"over":true,"content":"AgI="}`))
+	f.Add([]byte(`{"type":"found","run":"w-r","age":-1}`))
+	f.Add([]byte(`{"type":"missing","worker":"w"}`))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzCodec(t, data, DecodeReply) })
 }
 
 func FuzzDecodeControl(f *testing.F) {
 	f.Add([]byte(`{"type":"key","run":"r","gateway":"g","to":"1","sealed":"AAEC"}`))
 	f.Add([]byte(`{"type":"resume","run":"r","gateway":"g","to":"1","after":4,"client_key":"AA=="}`))
+	f.Add([]byte(`{"type":"find","run":"","gateway":"g","to":"1","session":"s","client_key":"AQI=","name":"1"}`))
+	f.Add([]byte(`{"type":"probe","run":"","gateway":"g","to":"18446744073709551615"}`))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzCodec(t, data, DecodeControl) })
 }
 

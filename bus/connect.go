@@ -38,11 +38,15 @@ type Options struct {
 // Bus is one connection to NATS. All methods are safe for concurrent use.
 type Bus struct {
 	// Set once.
-	opts     Options
-	log      zerolog.Logger
-	subjects Subjects
-	nc       *nats.Conn
-	closed   chan struct{} // closed by the client's last callback
+	opts        Options
+	log         zerolog.Logger
+	subjects    Subjects
+	credentials bool // a file of them is in use
+	nc          *nats.Conn
+	closed      chan struct{} // closed by the client's last callback
+
+	// nc once more, for callbacks that may come before Connect has returned.
+	reconnecting atomic.Pointer[nats.Conn]
 
 	// Counters.
 	maxPayload atomic.Int64
@@ -50,7 +54,8 @@ type Bus struct {
 	panics     atomic.Uint64
 
 	// Log lines that would repeat for as long as a trouble lasts.
-	retryLog, errorLog, malformedLog seldom
+	retryLog               troubles
+	errorLog, malformedLog seldom
 
 	mu      sync.Mutex
 	live    map[*Subscription]struct{} // guarded by mu
@@ -73,8 +78,8 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 		opts:         o,
 		log:          o.Log,
 		subjects:     subjects,
+		credentials:  cfg.Credentials != "",
 		closed:       make(chan struct{}),
-		retryLog:     seldom{every: 30 * time.Second},
 		errorLog:     seldom{every: 10 * time.Second},
 		malformedLog: seldom{every: 10 * time.Second},
 		live:         make(map[*Subscription]struct{}),
@@ -87,6 +92,7 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 	if b.nc, err = nats.Connect(cfg.URL, options...); err != nil {
 		return nil, connectError(err)
 	}
+	b.reconnecting.Store(b.nc)
 	b.learnMaxPayload(b.nc)
 	return b, nil
 }

@@ -27,6 +27,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 }
 
 func appendRest(dst []byte, e *Event) []byte {
+	dst = appendField(dst, `,"run":"`, e.Run)
 	if e.From != 0 {
 		dst = strconv.AppendUint(append(dst, `,"from":`...), e.From, 10)
 	}

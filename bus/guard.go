@@ -49,10 +49,3 @@ func (s *seldom) allow(now time.Time) (folded int, ok bool) {
 	s.next = now.Add(s.every)
 	return folded, true
 }
-
-// reset makes the next one pass.
-func (s *seldom) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next, s.folded = time.Time{}, 0
-}

@@ -10,6 +10,7 @@ type Job struct {
 	To           uint64          `json:"to,string"`
 	Session      string          `json:"session"`
 	ClientKey    []byte          `json:"client_key,omitempty"` // SHA-256 of the client's secret
+	Content      []byte          `json:"content,omitempty"`    // with ClientKey: SHA-256 of the question
 	Name         string          `json:"name,omitempty"`       // the client's own name for the turn
 	Provider     string          `json:"provider"`
 	Model        string          `json:"model,omitempty"`
@@ -28,8 +29,8 @@ const (
 	ReplyAccepted = "accepted" // to a job: Run and Worker are set
 	ReplyBusy     = "busy"     // to a job: no room here
 	ReplyRefused  = "refused"  // to a job: Code and Message say why
-	ReplyFound    = "found"    // to a resume or cancel: it will be done
-	ReplyMissing  = "missing"  // to a resume or cancel: no such run for you
+	ReplyFound    = "found"    // to a resume or cancel: it will be done; to a find: it is here
+	ReplyMissing  = "missing"  // to a resume, cancel or find: no such run for you
 )
 
 // Reply answers a job or a control on the asking gateway's `.r.<to>` subject.
@@ -40,6 +41,11 @@ type Reply struct {
 	Name    string `json:"name,omitempty"` // found: the client's own name for the turn
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
+
+	// Of a found run, in answer to a find.
+	Age     int64  `json:"age,omitempty"`     // ms since it was accepted
+	Over    bool   `json:"over,omitempty"`    // it has ended and is kept
+	Content []byte `json:"content,omitempty"` // its job's
 }
 
 // Types of Event.
@@ -62,6 +68,7 @@ type Event struct {
 	// into the message it came in and is never written to.
 	Text []byte `json:"-"`
 
+	Run        string `json:"run,omitempty"`  // status and terminal events: who speaks, for a gateway that forgot
 	From       uint64 `json:"from,omitempty"` // snapshot: seq of its first chunk; Seq is its last
 	More       bool   `json:"more,omitempty"` // snapshot: another part follows
 	State      string `json:"state,omitempty"`
@@ -89,6 +96,8 @@ const (
 	ControlGone    = "gone"    // the follower To of Gateway lost its socket
 	ControlResume  = "resume"  // follow Run as To of Gateway, from after After
 	ControlAck     = "ack"     // the follower To of Gateway has its terminal
+	ControlFind    = "find"    // tell To of Gateway which run has this Session, ClientKey and Name
+	ControlProbe   = "probe"   // needs no answer: NATS itself answers where nobody listens
 )
 
 // Control is one word to a run, published to its worker's control subject.
@@ -98,7 +107,8 @@ type Control struct {
 	Gateway      string `json:"gateway"`
 	To           uint64 `json:"to,string"`
 	Session      string `json:"session,omitempty"`
-	ClientKey    []byte `json:"client_key,omitempty"`
+	ClientKey    []byte `json:"client_key,omitempty"` // find: SHA-256 of the client's secret
+	Name         string `json:"name,omitempty"`       // find: the client's own name for the turn; empty = any
 	OnDisconnect string `json:"on_disconnect,omitempty"`
 	After        uint64 `json:"after,omitempty"` // resume: the snapshot starts behind this seq
 	Cut          uint64 `json:"cut,omitempty"`   // resume: a part of the snapshot ends exactly at this seq

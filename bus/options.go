@@ -35,8 +35,7 @@ func (b *Bus) clientOptions(cfg Config) ([]nats.Option, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // else a second refused log-in ends the client for good
-		nats.ReconnectWait(reconnectWait),
-		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.CustomReconnectDelay(b.reconnectDelay),
 		nats.ReconnectBufSize(-1), // a message of before an outage is never sent after it
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOut),

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/nats-io/nats.go/micro"
 )
 
 // Subjects spells every subject of one deployment. A subject is made of the
@@ -16,6 +18,9 @@ import (
 //	<prefix>.v1.worker.<id>.control      words to runs
 //	<prefix>.v1.beat.worker.<id>         beats; only workers may publish here
 //	<prefix>.v1.beat.gateway.<id>        beats; only gateways may publish here
+//
+// Outside of the prefix workers hear what tools ask of every service of a NATS
+// ($SRV.<verb>, and the same with <prefix>-worker and an id behind it).
 type Subjects struct {
 	root  string // "<prefix>.v1."
 	group string
@@ -72,6 +77,14 @@ func (s Subjects) Beat(role, id string) (string, error) {
 
 // Beats matches the beats of all.
 func (s Subjects) Beats() string { return s.root + "beat.>" }
+
+// discovery is where a verb is asked of all services of a NATS, of all workers
+// of this deployment and of one of them. No wildcards: a worker's rights name
+// these and nothing else.
+func (s Subjects) discovery(verb micro.Verb, worker string) []string {
+	all := micro.APIPrefix + "." + verb.String()
+	return []string{all, all + "." + s.group, all + "." + s.group + "." + worker}
+}
 
 func (s Subjects) join(kind, token, tail string) (string, error) {
 	if s.root == "" {
