@@ -62,6 +62,8 @@ type asking struct {
 	turn
 	question *question
 	sought   string            // of a viewer: the run that it asked for
+	search   *search           // while its run is looked for by client_key
+	patient  bool              // it has waited for the roster to settle
 	hash     [sha256.Size]byte // of the content, to tell a repeat from a clash
 	timer    *time.Timer       // of the answer that is awaited
 	frame    protocol.Frame    // scratch of the hot path
@@ -120,6 +122,10 @@ func (c *connection) Receive(ctx actor.Context) {
 		c.onOfferLate(ctx, m.to)
 	case *retryDue:
 		c.onRetryDue(ctx, m.to)
+	case *settled:
+		c.onSettled(ctx, m.to)
+	case *searchLate:
+		c.onSearchLate(ctx, m.to)
 	case *checkSilence:
 		c.onSilence(ctx, m.now)
 	case *workerLost: // roster → us

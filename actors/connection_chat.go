@@ -144,16 +144,33 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 		c.failChat(chat, full, refusal)
 		return false
 	}
-	c.waiting = &asking{
+	t := &asking{
 		turn: turn{
 			id: chat.ID, named: full, provider: q.job.Provider,
 			attempts: c.gateway.cfg.Runs.Attempts, room: c.gateway.answerRoom(),
 		},
 		question: q, hash: hash,
 	}
+	if chat.ClientKey != (protocol.ClientKey{}) {
+		q.job.ClientKey, q.job.Content = chat.ClientKey[:], hash[:]
+		if chat.Repeat && chat.ID != "" {
+			if c.tooFast(chat) {
+				t.forget()
+				return false
+			}
+			c.seek(ctx, t, toRepeat, chat.ClientKey)
+			return true
+		}
+	}
+	c.begin(ctx, t)
+	return true
+}
+
+// begin asks the limiter for a question.
+func (c *connection) begin(ctx actor.Context, t *asking) {
+	c.waiting = t
 	c.session.busy()
 	c.askLimiter(ctx, &decide{message: true})
-	return true
 }
 
 func dropKeys(chat *protocol.Chat) { chat.TakeKey("") }
@@ -202,7 +219,7 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 				return true
 			}
 			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: e.id, RunID: e.run})
-			c.view(ctx, &asking{turn: turn{id: e.id, forWhat: protocol.ForResume}, hash: hash}, e.run, nil, false)
+			c.view(ctx, &asking{turn: turn{id: e.id, forWhat: protocol.ForResume}, hash: hash}, e.run)
 			return true
 		}
 	}
@@ -264,50 +281,6 @@ func (c *connection) unnamed() *asking {
 		}
 	}
 	return nil
-}
-
-// onCancel stops a turn of this socket, or a run that the client names.
-func (c *connection) onCancel(ctx actor.Context, m *protocol.Cancel) {
-	var t *asking
-	switch {
-	case m.RunID != "":
-		if t = c.byRun(m.RunID); t == nil {
-			c.view(ctx, &asking{turn: turn{id: m.ID, forWhat: protocol.ForCancel}}, m.RunID, m.ClientKey[:], true)
-			return
-		}
-	case m.ID != "":
-		t = c.byID(m.ID)
-	case len(c.turns) > 0:
-		t = c.turns[len(c.turns)-1]
-	}
-	if t == nil {
-		c.answer(protocol.ForCancel, m.RunID, protocol.NoActiveRun, "No turn is running that this could stop.")
-		return
-	}
-	c.apply(ctx, t, t.cancel())
-}
-
-// answer is an error that answers a request and ends no turn.
-func (c *connection) answer(what, run string, code protocol.Code, message string) {
-	c.send(&protocol.Frame{Type: protocol.TypeError, Named: true, For: what, RunID: echoed(run), Code: code, Message: message})
-}
-
-// onResume follows a run again.
-func (c *connection) onResume(ctx actor.Context, m *protocol.Resume) {
-	c.resumes = true
-	switch {
-	case m.ID != "" && c.byID(m.ID) != nil:
-		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, "A turn of this id is running on this socket. Use another id.")
-	case c.byRun(m.RunID) != nil:
-		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, "This socket follows that run already.")
-	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
-		c.answer(protocol.ForResume, m.RunID, protocol.RunInProgress, "Too many answers are being written on this connection already.")
-	case c.draining:
-		c.answer(protocol.ForResume, m.RunID, protocol.ShuttingDown, "This server is shutting down. Reconnect and resume.")
-	default:
-		t := &asking{turn: turn{id: m.ID, after: m.After, forWhat: protocol.ForResume}}
-		c.view(ctx, t, m.RunID, m.ClientKey[:], false)
-	}
 }
 
 // bucket is a small token bucket. The zero value is full.

@@ -25,6 +25,7 @@ func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 	case doOffer:
 		c.offer(ctx, t)
 	case doWait:
+		c.gateway.followers.queue(t.to, t.provider)
 		t.wait(after(c.sys, retryPause(), ctx.Self(), &retryDue{to: t.to}))
 	case doKey:
 		c.sendKey(ctx, t)
@@ -36,6 +37,9 @@ func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 		c.control(t, &bus.Control{Type: bus.ControlAck})
 	}
 	if s.end {
+		if t.search != nil && t.search.errand == toRepeat {
+			defer c.next(ctx) // nothing was read while it was looked for
+		}
 		if s.verb != doAck && t.run != "" {
 			c.letGo(t) // not the run's own end: it may still be there
 		}
@@ -62,12 +66,8 @@ func retryPause() time.Duration {
 // offer publishes the job under a new name: answers to the older one are late.
 func (c *connection) offer(ctx actor.Context, t *asking) {
 	c.gateway.followers.drop(t.to)
-	q := t.question
-	t.to = c.gateway.followers.add(&follower{
-		pid: ctx.Self(), session: c.session, needKey: q.job.NeedsKey,
-		name: c.client.Session, onDisconnect: q.job.OnDisconnect, named: t.id != "",
-	})
-	now := time.Now()
+	c.enlist(ctx, t)
+	q, now := t.question, time.Now()
 	q.job.To, q.job.Job = t.to, newToken()
 	q.job.Sent, q.job.Deadline = now.UnixMilli(), now.Add(offerTimeout).UnixMilli()
 	if err := c.gateway.jobs.Ask(&q.job); err != nil {
@@ -77,40 +77,24 @@ func (c *connection) offer(ctx actor.Context, t *asking) {
 	t.wait(after(c.sys, offerTimeout, ctx.Self(), &offerLate{to: t.to}))
 }
 
+// enlist names a turn on the bus.
+func (c *connection) enlist(ctx actor.Context, t *asking) {
+	f := &follower{
+		pid: ctx.Self(), session: c.session, name: c.client.Session,
+		onDisconnect: protocol.OnDisconnectGrace, named: t.viewer || t.id != "",
+	}
+	if q := t.question; q != nil {
+		f.onDisconnect = q.job.OnDisconnect
+	}
+	t.to = c.gateway.followers.add(f)
+}
+
 func (c *connection) undeliverable(t *asking, err error) step {
 	if errors.Is(err, bus.ErrTooLarge) {
 		return t.fail(protocol.InvalidMessage, "The question with its earlier messages is larger than the message bus carries. Send fewer or shorter messages.", 0)
 	}
 	c.log().Debug().Err(err).Msg("Job could not be published")
-	return t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1)
-}
-
-// view follows a run that this socket did not start, or cancels it. The worker
-// comes from the roster's own token, never from the client's bytes.
-func (c *connection) view(ctx actor.Context, t *asking, run string, key []byte, cancel bool) {
-	t.viewer, t.named, t.state, t.heard, t.sought = true, true, turnFinding, time.Now(), run
-	if !c.gateway.jobs.Connected() {
-		c.apply(ctx, t, t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1))
-		return
-	}
-	worker, known := c.gateway.workerOf(run)
-	if !known {
-		c.apply(ctx, t, t.missing())
-		return
-	}
-	t.worker, t.room = worker, c.gateway.answerRoom()
-	c.turns = append(c.turns, t)
-	c.session.busy()
-	t.to = c.gateway.followers.add(&follower{
-		pid: ctx.Self(), session: c.session, name: c.client.Session, onDisconnect: protocol.OnDisconnectGrace, named: true,
-		run: run, worker: worker, // known before the answer: who leaves meanwhile must be let go there too
-	})
-	m := &bus.Control{Type: bus.ControlResume, Run: run, Cut: t.after, ClientKey: key}
-	if cancel {
-		m.Type = bus.ControlCancel
-	}
-	c.controlTo(t, worker, m)
-	t.wait(after(c.sys, offerTimeout, ctx.Self(), &offerLate{to: t.to}))
+	return t.noBus()
 }
 
 // sendKey seals the user's key to the run's worker. The plain bytes live on
@@ -142,14 +126,17 @@ func (c *connection) control(t *asking, m *bus.Control) {
 	c.controlTo(t, t.worker, m)
 }
 
-func (c *connection) controlTo(t *asking, worker string, m *bus.Control) {
+// controlTo tells whether the word is on its way.
+func (c *connection) controlTo(t *asking, worker string, m *bus.Control) bool {
 	m.Gateway, m.To, m.Session = c.gateway.id, t.to, c.client.Session
 	if err := c.gateway.jobs.Control(worker, m); err != nil {
 		if m.Type == bus.ControlAck { // else the run would say its end until it is forgotten
 			c.gateway.owe(leaving{worker: worker, control: m})
 		}
 		c.log().Debug().Err(err).Str("control", m.Type).Str("run", m.Run).Msg("Control could not be published")
+		return false
 	}
+	return true
 }
 
 // finish forgets a turn whose terminal frame was sent.
@@ -159,20 +146,31 @@ func (c *connection) finish(t *asking, f *protocol.Frame) {
 	if i := slices.Index(c.turns, t); i >= 0 {
 		c.turns = slices.Delete(c.turns, i, i+1)
 	}
-	if q := t.question; q != nil && t.attempt > 0 { // what the limiter refused never was a run
-		c.gateway.turnEnded(f)
-		c.logTurn(t, f)
-		if f.Type != protocol.TypeError {
-			c.memory.add(q.content, t.text, c.gateway.cfg.Chat.Memory)
-		}
-		if t.id != "" && t.run != "" {
-			if len(c.ended) == endedKept {
-				c.ended = slices.Delete(c.ended, 0, 1)
-			}
-			c.ended = append(c.ended, endedTurn{id: t.id, hash: t.hash, run: t.run})
-		}
+	if f.Code == protocol.RunNotFound {
+		c.gateway.misses.Message(time.Now(), c.client.Address, "")
+	}
+	if q := t.question; q != nil && (t.attempt > 0 || t.run != "") { // what the limiter refused never was a run
+		c.account(t, f)
 	}
 	c.afterTurn(t.viewer || t.id != "")
+}
+
+// account remembers a question that was answered here, and counts it where it
+// was asked here.
+func (c *connection) account(t *asking, f *protocol.Frame) {
+	if !t.viewer {
+		c.gateway.turnEnded(f)
+	}
+	c.logTurn(t, f)
+	if f.Type != protocol.TypeError {
+		c.memory.add(t.question.content, t.text, c.gateway.cfg.Chat.Memory)
+	}
+	if t.id != "" && t.run != "" {
+		if len(c.ended) == endedKept {
+			c.ended = slices.Delete(c.ended, 0, 1)
+		}
+		c.ended = append(c.ended, endedTurn{id: t.id, hash: t.hash, run: t.run})
+	}
 }
 
 func (c *connection) logTurn(t *asking, f *protocol.Frame) {
@@ -227,6 +225,9 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 	if t == nil {
 		return
 	}
+	if e.Run != "" && e.Run != t.run && !c.adopt(ctx, t, e) {
+		return
+	}
 	t.spoke = time.Now()
 	switch e.Type {
 	case bus.EventSnapshot:
@@ -236,6 +237,18 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.apply(ctx, t, t.ended(e))
 	}
+}
+
+// adopt takes what a run says of itself for its accept, and tells whether the
+// turn is that run's now. An accept can be lost; where the turn has another run
+// already, the bus delivered the job twice.
+func (c *connection) adopt(ctx actor.Context, t *asking, e *bus.Event) bool {
+	worker, known := c.gateway.workerOf(e.Run)
+	if !known || t.viewer {
+		return false
+	}
+	c.onReplied(ctx, &replied{to: e.To, reply: &bus.Reply{Type: bus.ReplyAccepted, Run: e.Run, Worker: worker}})
+	return t.run == e.Run && t.live()
 }
 
 func (c *connection) onReplied(ctx actor.Context, m *replied) {
@@ -249,6 +262,10 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 	if r.Type == bus.ReplyAccepted && r.Run == t.run {
 		return // the bus repeated it
 	}
+	if t.state == turnSeeking {
+		c.onSought(ctx, t, r)
+		return
+	}
 	if r.Type != bus.ReplyAccepted { // a second accept must not stop what the first one started
 		t.spoke = time.Now()
 		t.wait(nil)
@@ -258,6 +275,7 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 		s := t.accepted(r.Run, r.Worker, t.question != nil && t.question.job.NeedsKey)
 		if s.verb == doRelease {
 			c.gateway.release(m.to, r)
+			c.secede(ctx, t)
 			return
 		}
 		t.wait(nil)
@@ -289,8 +307,11 @@ func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
 	}
 	switch {
 	case t.state != turnOffered:
-		if t.state == turnFinding {
+		switch t.state {
+		case turnFinding:
 			c.apply(ctx, t, t.missing())
+		case turnSeeking: // of a worker that is gone: it has nothing
+			c.onSought(ctx, t, &bus.Reply{Type: bus.ReplyMissing})
 		}
 	case c.gateway.offered(t.provider):
 		c.apply(ctx, t, t.noRoom(time.Now(), false))
@@ -338,6 +359,21 @@ func (c *connection) lost(ctx actor.Context, t *asking) {
 		c.gateway.say(l)
 	}
 	c.apply(ctx, t, s)
+}
+
+// secede gives a turn a new name on the bus. The bus delivered its job twice and
+// two runs answer to the old one: the second is released, but until it hears of
+// it nobody can tell its chunks from those of the first.
+func (c *connection) secede(ctx actor.Context, t *asking) {
+	if t.run == "" {
+		return
+	}
+	old := c.goodbye(t)
+	c.enlist(ctx, t)
+	c.gateway.followers.bind(t.to, t.run, t.worker)
+	c.apply(ctx, t, t.heal()) // first, so that the run is never alone
+	c.gateway.followers.drop(old.control.To)
+	c.gateway.say(old)
 }
 
 // onBusLost ends what waited for the bus as long as it may.

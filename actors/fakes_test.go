@@ -162,6 +162,7 @@ type fakeBus struct {
 	events   []told
 	beats    []bus.Beat
 	dropping func(*bus.Event) bool
+	losing   func(*bus.Reply) bool
 }
 
 func newFakeBus() *fakeBus { return &fakeBus{max: 1 << 20} }
@@ -261,6 +262,9 @@ func (b *fakeBus) Reply(subject string, r *bus.Reply) error {
 	kept := *r
 	b.answers = append(b.answers, answer{subject: subject, Reply: kept})
 	g := b.gateway
+	if b.losing != nil && b.losing(&kept) {
+		g = nil
+	}
 	b.mu.Unlock()
 	if g != nil {
 		g.Reply(toOf(subject), &kept)

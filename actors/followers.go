@@ -15,6 +15,10 @@ type followers struct {
 	mu   sync.RWMutex
 	last uint64
 	byTo map[uint64]*follower
+	// queued are the turns that wait for room, in their order; some have gone.
+	queued []queuedTurn
+	// probes are the last ones that went to silent workers, by their `to`.
+	probes map[uint64]string
 }
 
 // follower is one attempt of one turn. pid is set once, the rest is guarded by
@@ -22,7 +26,6 @@ type followers struct {
 type follower struct {
 	pid     *actor.PID
 	session *Session
-	needKey bool
 
 	worker       string
 	run          string
@@ -31,7 +34,79 @@ type follower struct {
 	named        bool
 }
 
-func newFollowers() *followers { return &followers{byTo: map[uint64]*follower{}} }
+func newFollowers() *followers {
+	return &followers{byTo: map[uint64]*follower{}, probes: map[uint64]string{}}
+}
+
+// queuedTurn is one turn that was told to wait.
+type queuedTurn struct {
+	to       uint64
+	provider string
+}
+
+// queue enters a turn that waits for room at a provider's workers.
+func (f *followers) queue(to uint64, provider string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queued) > 2*len(f.byTo)+queueSlack { // mostly names of turns that asked again meanwhile
+		f.queued = slices.DeleteFunc(f.queued, func(q queuedTurn) bool { return f.byTo[q.to] == nil })
+	}
+	f.queued = append(f.queued, queuedTurn{to: to, provider: provider})
+}
+
+// queueSlack keeps a short queue from being tidied again and again.
+const queueSlack = 64
+
+// wake takes the first turns that wait for a provider out of the queue, at most
+// room of them, and forgets those that are gone.
+func (f *followers) wake(serves func(provider string) bool, room int) (woken []addressee) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queued = slices.DeleteFunc(f.queued, func(q queuedTurn) bool {
+		e := f.byTo[q.to]
+		if e == nil {
+			return true
+		}
+		if len(woken) == room || !serves(q.provider) {
+			return false
+		}
+		woken = append(woken, addressee{to: q.to, pid: e.pid})
+		return true
+	})
+	return woken
+}
+
+// waiting tells whether any turn waits for room.
+func (f *followers) waiting() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(f.queued) > 0
+}
+
+// probesKept bounds the probes whose answer would still be understood.
+const probesKept = 1024
+
+// probe names a probe of a worker. Most get no answer: they are forgotten
+// together when there are many.
+func (f *followers) probe(worker string) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.probes) >= probesKept {
+		clear(f.probes)
+	}
+	f.last++
+	f.probes[f.last] = worker
+	return f.last
+}
+
+// probed tells whose probe has met nobody, once.
+func (f *followers) probed(to uint64) (worker string, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	worker, ok = f.probes[to]
+	delete(f.probes, to)
+	return worker, ok
+}
 
 // add names a new attempt.
 func (f *followers) add(e *follower) uint64 {
@@ -84,20 +159,20 @@ func (f *followers) drop(to uint64) {
 	}
 }
 
-// lost is one attempt whose worker is gone.
-type lostFollower struct {
+// addressee is one attempt and the actor that it belongs to.
+type addressee struct {
 	to  uint64
 	pid *actor.PID
 }
 
 // at lists the attempts that live at a worker.
-func (f *followers) at(worker string) []lostFollower {
+func (f *followers) at(worker string) []addressee {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	var out []lostFollower
+	var out []addressee
 	for to, e := range f.byTo {
 		if e.worker == worker {
-			out = append(out, lostFollower{to: to, pid: e.pid})
+			out = append(out, addressee{to: to, pid: e.pid})
 		}
 	}
 	return out

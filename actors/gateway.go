@@ -3,9 +3,7 @@ package actors
 import (
 	"context"
 	crand "crypto/rand"
-	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +55,7 @@ type Gateway struct {
 	log       zerolog.Logger
 	metrics   *Metrics
 	gate      *gate
+	misses    *limit.Windows // resumes and cancels that found no run, by address
 	leases    *limit.Leases
 	followers *followers
 	root      *actor.PID
@@ -71,6 +70,7 @@ type Gateway struct {
 	busDown  atomic.Int64 // the moment since when; 0 = up
 	counts   counts
 	folded   fold
+	settled  atomic.Int64 // the moment from which the roster is believed; 0 = not heard ourselves yet
 	stopTick context.CancelFunc
 	lookedAt time.Time // of tick alone: when it last looked for silent turns
 
@@ -100,6 +100,7 @@ func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *
 	g := &Gateway{
 		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
 		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
+		misses: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: missesMax, Window: missesWindow}}),
 	}
 	g.log = log.With().Str("gateway", g.id).Logger()
 	g.gate = &gate{
@@ -125,6 +126,7 @@ func (g *Gateway) Start() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stopTick = cancel
 	g.sys.every(ctx, "gateway beat", beatEvery, g.tick)
+	g.sys.every(ctx, "roster", lookEvery, func(now time.Time) { g.sys.root.Send(g.rosterPID, &rosterTick{now: now}) })
 	return nil
 }
 
@@ -143,7 +145,10 @@ func (g *Gateway) grow(child spawner) {
 		return &pool{guard: of(kindPool), leases: g.leases, windows: g.gate.windows, metrics: g.metrics}
 	})
 	g.rosterPID = child(kindRoster, func() actor.Actor {
-		return &roster{guard: of(kindRoster), gateway: g, log: g.log, workers: map[string]*bus.Beat{}}
+		return &roster{
+			guard: of(kindRoster), gateway: g, log: g.log,
+			workers: map[string]*bus.Beat{}, gateways: map[string]*bus.Beat{},
+		}
 	})
 	g.children = child(kindConnections, func() actor.Actor { return g.sys.newConnections(g) }, g.sys.temporary())
 }
@@ -162,10 +167,10 @@ func (g *Gateway) tick(now time.Time) {
 		Active: g.followers.count(), Draining: g.draining.Load(),
 	}) // without a bus nobody would hear it anyway
 	root := g.sys.root
-	root.Send(g.rosterPID, &rosterTick{now: now})
 	root.Send(g.children, &sweepIdle{now: now})
 	g.watchBus(now)
 	g.gate.sweep(now)
+	g.misses.Sweep(now)
 	if now.Sub(g.lookedAt) >= silenceCheck {
 		g.lookedAt = now
 		for _, pid := range g.followers.live() {
@@ -216,100 +221,6 @@ func (g *Gateway) Reload(l Live) {
 	g.gate.windows.SetConfig(l.Limits)
 	g.gate.fallback.SetConfig(l.Limits)
 }
-
-// Event implements bus.GatewayHandler: what a run says goes to its follower.
-func (g *Gateway) Event(e *bus.Event) {
-	pid := g.followers.pid(e.To)
-	if pid == nil {
-		return
-	}
-	if e.Type == bus.EventChunk {
-		g.sys.root.Send(pid, &chunkArrived{to: e.To, seq: e.Seq, text: e.Text})
-		return
-	}
-	g.sys.root.Send(pid, &eventArrived{event: *e})
-}
-
-// Reply implements bus.GatewayHandler. An accept that nobody waits for any more
-// is released.
-func (g *Gateway) Reply(to uint64, r *bus.Reply) {
-	var pid *actor.PID
-	if r.Type == bus.ReplyAccepted {
-		if pid = g.followers.bind(to, r.Run, r.Worker); pid == nil {
-			g.release(to, r)
-			return
-		}
-	} else if pid = g.followers.pid(to); pid == nil {
-		return
-	}
-	g.sys.root.Send(pid, &replied{to: to, reply: r})
-}
-
-// NoResponders implements bus.GatewayHandler.
-func (g *Gateway) NoResponders(to uint64) {
-	if pid := g.followers.pid(to); pid != nil {
-		g.sys.root.Send(pid, &noResponders{to: to})
-	}
-}
-
-func (g *Gateway) release(to uint64, r *bus.Reply) {
-	_ = g.jobs.Control(r.Worker, &bus.Control{Type: bus.ControlRelease, Run: r.Run, Gateway: g.id, To: to}) // else the run's own clock ends it
-}
-
-// leave tells the workers that a connection follows its runs no more.
-func (g *Gateway) leave(s *Session, byServer bool) {
-	for _, l := range g.followers.leave(s, g.id, byServer) {
-		g.say(l)
-	}
-}
-
-// say tells a worker now, or owes it.
-func (g *Gateway) say(l leaving) {
-	if errors.Is(g.jobs.Control(l.worker, l.control), bus.ErrDisconnected) {
-		g.owe(l)
-	}
-}
-
-// owedMax bounds the goodbyes that wait for the bus. Above it the workers' own
-// clocks end what nobody follows.
-const owedMax = 1 << 16
-
-// owe keeps a goodbye until the bus is back: without it a run would go on for
-// nobody.
-func (g *Gateway) owe(l leaving) {
-	g.owing.Lock()
-	defer g.owing.Unlock()
-	if len(g.owed) < owedMax {
-		g.owed = append(g.owed, l)
-	}
-}
-
-// pay says what is owed.
-func (g *Gateway) pay() {
-	g.owing.Lock()
-	owed := g.owed
-	g.owed = nil
-	g.owing.Unlock()
-	for _, l := range owed {
-		_ = g.jobs.Control(l.worker, l.control) // down again: the worker's clock ends the run
-	}
-}
-
-// workerOf reads the worker off a run_id, in the roster's own spelling.
-func (g *Gateway) workerOf(run string) (string, bool) {
-	token, _, ok := strings.Cut(run, runSeparator)
-	if !ok {
-		return "", false
-	}
-	b := viewOf(&g.roster).workers[token]
-	if b == nil {
-		return "", false
-	}
-	return b.ID, true
-}
-
-// runSeparator stands between a run's worker and its random part.
-const runSeparator = "-"
 
 func (g *Gateway) publicKey(worker string) []byte {
 	if b := viewOf(&g.roster).workers[worker]; b != nil {

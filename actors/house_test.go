@@ -75,7 +75,7 @@ func build(t *testing.T, p plan) *house {
 		h.gateway.Heard(remoteBeat(remote), time.Now())
 	}
 	h.gateway.BusUp()
-	pass(2 * beatEvery) // everybody has heard everybody
+	pass(2*beatEvery + settleTime) // everybody has heard everybody, and the roster is believed
 	return h
 }
 

@@ -73,6 +73,8 @@ type (
 	noResponders struct{ to uint64 }
 	offerLate    struct{ to uint64 }
 	retryDue     struct{ to uint64 }
+	settled      struct{ to uint64 } // the roster was waited for
+	searchLate   struct{ to uint64 } // no worker is waited for any more
 
 	chunkArrived struct {
 		to   uint64
@@ -99,6 +101,11 @@ type (
 		received time.Time
 	}
 	rosterTick struct{ now time.Time }
+	// unreachable says that nobody listened where a probe of the worker went.
+	unreachable struct {
+		worker string
+		now    time.Time
+	}
 )
 
 // To a provider's supervisor.
@@ -113,6 +120,7 @@ type (
 type (
 	keyArrived  struct{ sealed []byte }
 	keyLate     struct{}
+	nameDue     struct{}
 	piece       struct{ text []byte }
 	streamEnded struct {
 		result provider.Result
@@ -136,5 +144,6 @@ type (
 	graceOver struct{ round int }
 	repeatDue struct{}
 	expire    struct{}
+	speak     struct{} // say your last seq, or your end, again
 	shutDown  struct{}
 )

@@ -197,10 +197,10 @@ func panicCases() []panicCase {
 	direct(kindConnection, func(s *scene) *actor.PID { return s.victim.session.pid.Load() }, clientTold,
 		&chunkArrived{}, &eventArrived{}, &replied{}, &noResponders{}, &asked{}, &socketClosed{}, &decided{},
 		&limiterLate{}, &granted{}, &full{}, &poolLate{}, &offerLate{}, &retryDue{}, &checkSilence{}, &workerLost{},
-		&busLost{}, &busBack{}, &idled{}, &drain{}, &endNow{}, &closeDue{})
+		&settled{}, &searchLate{}, &busLost{}, &busBack{}, &idled{}, &drain{}, &endNow{}, &closeDue{}, &nextDue{})
 	direct(kindRun, (*scene).victimRun, oneError,
-		&piece{}, &streamEnded{}, &keyArrived{}, &stopRun{}, &followed{}, &followerGone{}, &acknowledged{},
-		&clockDue{}, &keyLate{}, &stopLate{}, &graceOver{}, &repeatDue{}, &expire{}, &shutDown{})
+		&piece{}, &streamEnded{}, &keyArrived{}, &nameDue{}, &stopRun{}, &followed{}, &followerGone{}, &acknowledged{},
+		&clockDue{}, &keyLate{}, &stopLate{}, &graceOver{}, &repeatDue{}, &expire{}, &speak{}, &shutDown{})
 
 	tops := []struct {
 		kind     string
@@ -212,7 +212,7 @@ func panicCases() []panicCase {
 		{kindWorker, func(s *scene) *actor.PID { return s.worker.root }, []any{&sweepIdle{}}, false},
 		{kindLimiter, func(s *scene) *actor.PID { return s.gateway.gate.limiter.Load() }, []any{&decide{}, &probe{}}, true},
 		{kindPool, func(s *scene) *actor.PID { return s.gateway.pool }, []any{&acquire{}, &actor.Terminated{}}, true},
-		{kindRoster, func(s *scene) *actor.PID { return s.gateway.rosterPID }, []any{&beatHeard{}, &rosterTick{}}, true},
+		{kindRoster, func(s *scene) *actor.PID { return s.gateway.rosterPID }, []any{&beatHeard{}, &rosterTick{}, &unreachable{}}, true},
 		{kindRoster, func(s *scene) *actor.PID { return s.worker.rosterP }, []any{&beatHeard{}, &rosterTick{}}, true},
 		{kindConnections, func(s *scene) *actor.PID { return s.gateway.children }, []any{&sweepIdle{}, &drainAll{}, &closeAll{}}, false},
 		{kindProvider, func(s *scene) *actor.PID { return s.worker.served["echo"].pid }, []any{&sweepIdle{}}, false},

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"time"
+
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -39,7 +41,7 @@ func (p *providerSupervisor) Receive(ctx actor.Context) {
 
 func (p *providerSupervisor) onStart(ctx actor.Context, m *startRun) {
 	r := &runRecord{
-		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply,
+		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply, begun: time.Now(),
 		followers: []*listener{{gateway: m.job.Gateway, to: m.job.To}},
 	}
 	setup := p.served.setup.Load()
@@ -66,6 +68,7 @@ func (p *providerSupervisor) onTerminated(who *actor.PID) {
 		r.cancel(nil)
 	}
 	if !r.told {
+		p.served.jobs.failed.Add(1)
 		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
 		p.tellCrashed(r)
 	}
@@ -91,7 +94,7 @@ func (p *providerSupervisor) tellCrashed(r *runRecord) {
 	}
 	for _, f := range r.followers {
 		p.worker.speaker.Publish(f.gateway, &bus.Event{
-			Type: bus.EventError, To: f.to, Seq: r.seq + 1, Code: string(code), Message: message,
+			Type: bus.EventError, To: f.to, Run: r.id, Seq: r.seq + 1, Code: string(code), Message: message,
 		}, true)
 	}
 }

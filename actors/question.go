@@ -64,9 +64,6 @@ func (g *Gateway) prepare(chat *protocol.Chat, c *protocol.Client, mem *memory) 
 		Temperature: capTemperature(chat.Temperature, g.cfg.Chat.MaxTemperature), MaxTokens: min(chat.MaxTokens, g.cfg.Chat.MaxTokens),
 		OnDisconnect: g.policy(chat), NeedsKey: !key.Empty(),
 	}
-	if chat.ClientKey != (protocol.ClientKey{}) {
-		q.job.ClientKey = chat.ClientKey[:]
-	}
 	room := g.jobs.MaxPayload() - jobSlack - len(system)*2 - len(q.content) - questionFrame
 	q.job.Messages = appendMessages(chat, mem, q.content, room, clientSystem)
 	if len(q.job.Messages)+len(system)*2 > g.jobs.MaxPayload()-jobSlack {

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"sync/atomic"
 	"time"
@@ -19,14 +21,16 @@ type roster struct {
 	gateway *Gateway
 	log     zerolog.Logger
 
-	workers map[string]*bus.Beat // the last one of each
-	pulse   pulse
+	workers  map[string]*bus.Beat // the last one of each
+	gateways map[string]*bus.Beat // of the others
+	pulse    pulse
 }
 
 // rosterView is what everybody else sees: published whole, never changed.
 type rosterView struct {
-	workers map[string]*bus.Beat
-	offers  map[string]protocol.Offer // by provider
+	workers  map[string]*bus.Beat
+	gateways map[string]*bus.Beat      // ours too
+	offers   map[string]protocol.Offer // by provider
 }
 
 // Receive is the table of contents of the roster.
@@ -39,8 +43,24 @@ func (r *roster) Receive(ctx actor.Context) {
 	case *beatHeard:
 		r.onBeat(m)
 	case *rosterTick:
-		for _, id := range r.pulse.tick(m.now) {
-			r.forget(id, "lost")
+		r.onTick(m.now)
+	case *unreachable:
+		if r.pulse.unreachable(m.worker, m.now) {
+			r.forget(m.worker, "lost")
+		}
+	}
+}
+
+// onTick looks who is silent. A worker's own subject is probed before its third
+// beat is over: NATS says at once when nobody listens there.
+func (r *roster) onTick(now time.Time) {
+	lost, suspects := r.pulse.look(now)
+	for _, id := range lost {
+		r.forget(id, "lost")
+	}
+	for _, id := range suspects {
+		if r.workers[id] != nil {
+			r.gateway.probe(id)
 		}
 	}
 }
@@ -49,36 +69,66 @@ func (r *roster) Receive(ctx actor.Context) {
 // died meanwhile is still missed, and none disappears until its next beat.
 func (r *roster) onStarted(now time.Time) {
 	r.pulse = newPulse(now)
-	for id, b := range viewOf(&r.gateway.roster).workers {
+	v := viewOf(&r.gateway.roster)
+	for id, b := range v.workers {
 		r.workers[id] = b
 		r.pulse.heard(id, now)
 	}
+	for id, b := range v.gateways {
+		r.gateways[id] = b
+		r.pulse.heard(id, now)
+	}
+	delete(r.pulse.peers, r.gateway.id)
 }
 
 func (r *roster) onBeat(m *beatHeard) {
 	b := m.beat
-	if b.Role == bus.RoleGateway {
-		if b.ID == r.gateway.id {
-			r.pulse.own(m.received)
-		}
-		return
-	}
-	if b.Leaving {
+	switch {
+	case b.Role == bus.RoleGateway && b.ID == r.gateway.id:
+		r.pulse.own(m.received)
+		r.gateway.heardItself(m.received)
+	case b.Leaving:
 		r.pulse.forget(b.ID)
 		r.forget(b.ID, "left")
 		return
+	default:
+		r.pulse.heard(b.ID, m.received)
 	}
-	r.pulse.heard(b.ID, m.received)
-	if r.workers[b.ID] == nil {
-		r.log.Info().Str("worker", b.ID).Int("capacity", b.Capacity).Strs("providers", offerNames(b)).Msg("Worker joined")
+	if b.Role == bus.RoleGateway {
+		r.gateways[b.ID] = b
+	} else {
+		if r.workers[b.ID] == nil {
+			r.log.Info().Str("worker", b.ID).Str("version", logLabel(b.Version)).Int("capacity", b.Capacity).Strs("providers", offerNames(b)).Msg("Worker joined")
+		}
+		r.workers[b.ID] = b
+		r.offerRoom(b)
 	}
-	r.workers[b.ID] = b
 	r.publish()
+}
+
+// offerRoom lets turns that wait for room ask again, as many as a worker says
+// that it could take.
+func (r *roster) offerRoom(b *bus.Beat) {
+	room := b.Capacity - b.Active
+	if room <= 0 || b.Draining || !r.gateway.followers.waiting() {
+		return
+	}
+	serves := func(provider string) bool {
+		return slices.ContainsFunc(b.Providers, func(o bus.Offer) bool { return o.Name == provider })
+	}
+	for _, q := range r.gateway.followers.wake(serves, room) {
+		r.sys.root.Send(q.pid, &retryDue{to: q.to})
+	}
 }
 
 // forget takes a worker out of the view and tells everyone who follows a run
 // there.
 func (r *roster) forget(id, how string) {
+	if r.gateways[id] != nil {
+		delete(r.gateways, id)
+		r.publish()
+		return
+	}
 	if r.workers[id] == nil {
 		return
 	}
@@ -96,7 +146,9 @@ func (r *roster) forget(id, how string) {
 }
 
 func (r *roster) publish() {
-	v := &rosterView{workers: make(map[string]*bus.Beat, len(r.workers)), offers: map[string]protocol.Offer{}}
+	v := &rosterView{
+		workers: make(map[string]*bus.Beat, len(r.workers)), gateways: maps.Clone(r.gateways), offers: map[string]protocol.Offer{},
+	}
 	for id, b := range r.workers {
 		v.workers[id] = b
 		if b.Draining {

@@ -38,6 +38,7 @@ const (
 	keyPatience  = 5 * time.Second        // for the sealed key after the accept
 	stopPatience = 2 * time.Second        // for the provider call to return after a cancel
 	saySeqEvery  = 5 * time.Second        // a silent run says its last seq
+	nameAgain    = 150 * time.Millisecond // after the accept a run says its name once more: accepts can be lost
 	repeatFirst  = 100 * time.Millisecond // until a terminal is acknowledged, doubling
 	repeatMax    = 30 * time.Second
 )
@@ -65,6 +66,7 @@ type run struct {
 	raw     int   // bytes of text before escaping
 	cause   error // why we ended the call; nil = we did not
 	final   *bus.Event
+	named   bool // an event has said this run's name
 	nobody  bool // no client can come back: it has no name, or its accept was released
 	round   int  // counts departures, so that an old grace does not end a new stay
 	repeat  time.Duration
@@ -123,6 +125,8 @@ func (r *run) Receive(ctx actor.Context) {
 		r.onClock(ctx)
 	case *keyLate:
 		r.onKeyLate(ctx)
+	case *nameDue:
+		r.sayName()
 	case *stopLate:
 		r.onStopLate(ctx)
 	case *graceOver:
@@ -131,6 +135,8 @@ func (r *run) Receive(ctx actor.Context) {
 		r.onRepeat(ctx)
 	case *expire:
 		r.onExpire(ctx)
+	case *speak:
+		r.onSpeak()
 	case *shutDown:
 		r.onShutDown(ctx)
 	case *actor.Stopping:
@@ -142,20 +148,30 @@ func (r *run) Receive(ctx actor.Context) {
 func (r *run) onStarted(ctx actor.Context) {
 	job := r.record.job
 	r.said, r.nobody = time.Now(), job.Name == ""
+	if r.worker.runs.tooLate(job, r.said) { // this process was paused: the job is somebody else's by now
+		r.giveUp(ctx)
+		return
+	}
 	if err := r.worker.bus.Reply(r.record.reply, &bus.Reply{Type: bus.ReplyAccepted, Run: r.record.id, Worker: r.worker.id}); err != nil {
 		r.log.Warn().Err(err).Msg("Job could not be accepted")
-		r.over(ctx)
-		r.record.told = true // nobody waits
-		ctx.Stop(ctx.Self())
+		r.giveUp(ctx)
 		return
 	}
 	r.record.accepted = true
 	r.log.Info().Str("provider", job.Provider).Str("gateway", job.Gateway).Msg("Run accepted")
 	if job.NeedsKey {
 		r.clock = after(r.sys, keyPatience, ctx.Self(), &keyLate{})
+		r.lookAgain(ctx, nameAgain, &nameDue{})
 		return
 	}
 	r.call(ctx, protocol.Secret{})
+}
+
+// giveUp ends a run that was never accepted.
+func (r *run) giveUp(ctx actor.Context) {
+	r.over(ctx)
+	r.record.told = true // nobody waits
+	ctx.Stop(ctx.Self())
 }
 
 // onKey opens the user's key. A key that cannot be opened ends the run.
@@ -202,6 +218,9 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 		r.sys.root.Send(self, &streamEnded{err: &protocol.Error{Code: protocol.Internal, Message: "The provider's adapter failed."}})
 	})
 	r.arm(ctx, r.called)
+	if !r.named {
+		r.lookAgain(ctx, nameAgain, &nameDue{})
+	}
 }
 
 // ask makes a vendor's question of a job.
@@ -253,6 +272,7 @@ func (r *run) onPiece(ctx actor.Context, text []byte) {
 		defer r.stopCall(ctx, errTooLong)
 	}
 	if r.raw == 0 {
+		r.sayName()
 		defer r.arm(ctx, time.Now()) // from here on the shorter silence counts
 	}
 	r.raw += len(text)
@@ -348,11 +368,38 @@ func (r *run) onClock(ctx actor.Context) {
 	}
 	if now.Sub(r.said) >= saySeqEvery {
 		r.said = now
-		for _, f := range r.record.followers {
-			r.worker.speaker.Publish(f.gateway, &bus.Event{Type: bus.EventStatus, To: f.to, Seq: r.script.seq(), State: protocol.StateStreaming}, false)
-		}
+		r.saySeq()
 	}
 	r.arm(ctx, now)
+}
+
+// sayName makes up for an accept that was lost: before the first chunk, or soon
+// where that is slow.
+func (r *run) sayName() {
+	if !r.named && r.state != runOver {
+		r.saySeq()
+	}
+}
+
+// saySeq tells the followers how far the run is, and whose it is.
+func (r *run) saySeq() {
+	r.named = true
+	for _, f := range r.record.followers {
+		r.worker.speaker.Publish(f.gateway, &bus.Event{
+			Type: bus.EventStatus, To: f.to, Run: r.record.id, Seq: r.script.seq(), State: protocol.StateStreaming,
+		}, false)
+	}
+}
+
+// onSpeak: who follows may have missed something, or follow no more.
+func (r *run) onSpeak() {
+	if r.state != runOver {
+		r.saySeq()
+		return
+	}
+	for _, f := range r.record.followers {
+		r.tellEnd(f)
+	}
 }
 
 func (r *run) timeOut(ctx actor.Context, message string) {

@@ -72,7 +72,7 @@ func (r *run) end(ctx actor.Context, e *bus.Event) {
 	if r.state == runOver {
 		return
 	}
-	e.Seq = r.script.seq() + 1
+	e.Seq, e.Run = r.script.seq()+1, r.record.id
 	r.final = e
 	r.over(ctx)
 	r.account(e) // first: who hears of the end finds it counted
@@ -105,6 +105,9 @@ func (r *run) tellEnd(f *listener) {
 // account writes the run's one line and its figures.
 func (r *run) account(e *bus.Event) {
 	job, m := r.record.job, r.worker.metrics
+	if e.Type == bus.EventError {
+		r.worker.served[job.Provider].jobs.failed.Add(1)
+	}
 	m.runs.WithLabelValues(job.Provider, e.Type).Inc()
 	m.chunkGap.Observe(r.gap.Seconds())
 	line := r.log.Info().Str("outcome", e.Type).Str("provider", job.Provider).Uint64("chunks", r.script.seq()).
@@ -270,13 +273,6 @@ func (r *run) recount(f *listener, c *bus.Control) {
 // onFollowerGone takes followers out: one socket, or all of a gateway. When the
 // last one leaves, the policy decides about the generation.
 func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
-	policy := c.OnDisconnect
-	if policy == "" {
-		policy = r.record.job.OnDisconnect
-	}
-	if c.Type == bus.ControlRelease {
-		policy, r.nobody = protocol.OnDisconnectCancel, true
-	}
 	left := r.record.followers[:0]
 	for _, f := range r.record.followers {
 		if f.gateway != c.Gateway || (c.To != 0 && f.to != c.To) {
@@ -287,6 +283,13 @@ func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
 	r.record.followers = left
 	if !gone || len(left) > 0 {
 		return
+	}
+	policy := c.OnDisconnect
+	if policy == "" {
+		policy = r.record.job.OnDisconnect
+	}
+	if c.Type == bus.ControlRelease { // its accept came too late: no client knows this run
+		policy, r.nobody = protocol.OnDisconnectCancel, true
 	}
 	r.alone(ctx, policy)
 }

@@ -179,7 +179,8 @@ func TestRunKept(t *testing.T) {
 	})
 }
 
-// TestRunSaysSeq: a silent run says its last seq every five seconds.
+// TestRunSaysSeq: a run says its name, and then, silent, its last seq every five
+// seconds.
 func TestRunSaysSeq(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -187,8 +188,9 @@ func TestRunSaysSeq(t *testing.T) {
 		b.job(bus.Job{})
 		pass(16 * time.Second)
 		said := b.bus.eventsOf(bus.EventStatus)
-		require.Len(t, said, 3)
-		require.EqualValues(t, 1, said[0].Seq)
+		require.Len(t, said, 4)
+		require.EqualValues(t, 0, said[0].Seq)
+		require.EqualValues(t, 1, said[1].Seq)
 	})
 }
 

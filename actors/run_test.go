@@ -133,19 +133,22 @@ func TestRunOrder(t *testing.T) {
 		require.Equal(t, 1, b.worker.Active())
 		pass(time.Second)
 		got := b.heard(1)
+		require.Equal(t, []string{bus.EventStatus, run}, []string{got[0].Type, got[0].Run}, "its name first, should the accept be lost")
+		got = got[1:]
 		for i, e := range got[:3] {
 			require.EqualValues(t, i+1, e.Seq)
 		}
 		require.Equal(t, `a\"c`, texts(got[:3]))
 		end := b.ends(1)[0]
 		require.Equal(t, bus.Event{
-			Type: bus.EventComplete, To: 1, Seq: 4, Provider: "echo", Model: "talk-1", Finish: "stop",
+			Type: bus.EventComplete, To: 1, Run: run, Seq: 4, Provider: "echo", Model: "talk-1", Finish: "stop",
 			Usage: &bus.Usage{InputTokens: 8, OutputTokens: 1, Estimated: true},
 		}, end)
 		b.bus.locked(func() {
-			require.True(t, b.bus.events[0].urgent)
-			require.False(t, b.bus.events[1].urgent)
-			require.True(t, b.bus.events[3].urgent)
+			require.False(t, b.bus.events[0].urgent, "the name goes with the first chunk")
+			require.True(t, b.bus.events[1].urgent)
+			require.False(t, b.bus.events[2].urgent)
+			require.True(t, b.bus.events[4].urgent)
 		})
 		require.Zero(t, b.worker.Active())
 	})

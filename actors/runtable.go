@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // Bounds of what a worker remembers of jobs.
@@ -28,7 +29,8 @@ type runTable struct {
 	mu     sync.Mutex
 	byID   map[string]*runRecord
 	byPID  map[string]*runRecord
-	kept   list.List // of *runRecord: ended, oldest first
+	byKey  map[ownerKey][]*runRecord // those whose client has a key, oldest first
+	kept   list.List                 // of *runRecord: ended, oldest first
 	bytes  int
 	jobs   map[string]time.Time
 	clocks map[string]peerClock // by gateway
@@ -40,11 +42,26 @@ type peerClock struct {
 	heard time.Time
 }
 
+// ownerKey is the proof by which another socket finds its own runs.
+type ownerKey struct {
+	session string
+	key     protocol.ClientKey
+}
+
+// ownerOf is the owner of a job, where its client has a key.
+func ownerOf(session string, key []byte) (o ownerKey, ok bool) {
+	if len(key) != len(o.key) {
+		return o, false
+	}
+	return ownerKey{session: session, key: protocol.ClientKey(key)}, true
+}
+
 // runRecord is what outlives a run's actor. The actor owns the fields until it
 // has terminated, its supervisor afterwards; the table's lock guards size and place.
 type runRecord struct {
 	id        string
 	job       *bus.Job
+	begun     time.Time
 	reply     string
 	pid       *actor.PID
 	followers []*listener
@@ -66,7 +83,8 @@ type listener struct {
 func newRunTable(budget int, expire func(*actor.PID)) *runTable {
 	return &runTable{
 		budget: budget, expire: expire, byID: map[string]*runRecord{}, byPID: map[string]*runRecord{},
-		jobs: map[string]time.Time{}, clocks: map[string]peerClock{},
+		byKey: map[ownerKey][]*runRecord{},
+		jobs:  map[string]time.Time{}, clocks: map[string]peerClock{},
 	}
 }
 
@@ -138,6 +156,43 @@ func (t *runTable) add(r *runRecord) {
 	defer t.mu.Unlock()
 	t.byID[r.id] = r
 	t.byPID[r.pid.Id] = r
+	if o, ok := ownerOf(r.job.Session, r.job.ClientKey); ok {
+		t.byKey[o] = append(t.byKey[o], r)
+	}
+}
+
+// find tells of the newest run of an owner, of one that still generates before
+// one that is over; name may be empty, which is any.
+func (t *runTable) find(session string, key []byte, name string, now time.Time) *bus.Reply {
+	o, ok := ownerOf(session, key)
+	if !ok {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var best *bus.Reply
+	for _, r := range t.byKey[o] {
+		if name != "" && r.job.Name != name {
+			continue
+		}
+		best = better(best, &bus.Reply{
+			Type: bus.ReplyFound, Run: r.id, Name: r.job.Name,
+			Age: now.Sub(r.begun).Milliseconds(), Over: r.place != nil, Content: r.job.Content,
+		})
+	}
+	return best
+}
+
+// better is the run that a client more likely means: one that still generates,
+// then the younger one. Either may be nil.
+func better(a, b *bus.Reply) *bus.Reply {
+	switch {
+	case a == nil, b != nil && a.Over && !b.Over:
+		return b
+	case b == nil, b.Over && !a.Over, a.Age < b.Age:
+		return a
+	}
+	return b
 }
 
 func (t *runTable) pid(run string) *actor.PID {
@@ -194,6 +249,13 @@ func (t *runTable) take(pid *actor.PID) *runRecord {
 	}
 	delete(t.byPID, pid.Id)
 	delete(t.byID, r.id)
+	if o, ok := ownerOf(r.job.Session, r.job.ClientKey); ok {
+		left := slices.DeleteFunc(t.byKey[o], func(other *runRecord) bool { return other == r })
+		t.byKey[o] = left
+		if len(left) == 0 {
+			delete(t.byKey, o)
+		}
+	}
 	t.unkeep(r)
 	return r
 }

@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,15 +75,45 @@ func (g *Gateway) Status() protocol.Status {
 			Active: g.followers.count(), Completed: g.counts.completed.Load(),
 			Cancelled: g.counts.cancelled.Load(), Failed: g.counts.failed.Load(),
 		},
-		Workers: []protocol.WorkerStatus{},
-		Actors:  protocol.ActorsStatus{Connection: int(g.counts.active.Load()), Restarts: g.sys.restarts()},
+		Gateways: g.fleetGateways(v), Workers: fleetWorkers(v),
+		Actors: protocol.ActorsStatus{Connection: int(g.counts.active.Load()), Restarts: g.sys.restarts()},
 	}
-	for _, b := range v.workers {
-		s.Workers = append(s.Workers, protocol.WorkerStatus{ID: b.ID, Providers: offerNames(b), Active: b.Active, Capacity: b.Capacity})
-		s.Actors.Run += b.Active
+	for _, w := range s.Workers {
+		s.Actors.Run += w.Active
 	}
-	sort.Slice(s.Workers, func(i, j int) bool { return s.Workers[i].ID < s.Workers[j].ID })
 	return s
+}
+
+// fleetGateways lists the live gateways by id. This one speaks for itself, also
+// while no beat comes through.
+func (g *Gateway) fleetGateways(v *rosterView) []protocol.GatewayStatus {
+	all := []protocol.GatewayStatus{{
+		ID: g.id, Version: g.cfg.Version, Active: g.followers.count(), Draining: g.draining.Load(), Self: true,
+	}}
+	for id, b := range v.gateways {
+		if id != g.id {
+			all = append(all, protocol.GatewayStatus{ID: id, Version: b.Version, Active: b.Active, Draining: b.Draining})
+		}
+	}
+	slices.SortFunc(all, func(a, b protocol.GatewayStatus) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// fleetWorkers lists the live workers by id.
+func fleetWorkers(v *rosterView) []protocol.WorkerStatus {
+	all := make([]protocol.WorkerStatus, 0, len(v.workers))
+	for _, b := range v.workers {
+		w := protocol.WorkerStatus{
+			ID: b.ID, Version: b.Version, Providers: offerNames(b), States: make(map[string]string, len(b.Providers)),
+			Active: b.Active, Capacity: b.Capacity, Draining: b.Draining,
+		}
+		for _, o := range b.Providers {
+			w.States[o.Name] = o.State
+		}
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b protocol.WorkerStatus) int { return strings.Compare(a.ID, b.ID) })
+	return all
 }
 
 func (g *Gateway) managerStatus() protocol.ManagerStatus {
@@ -137,15 +167,36 @@ func (g *Gateway) Ready() (bool, string) {
 func (g *Gateway) Offers() []protocol.Offer {
 	live, v := g.live.Load(), viewOf(&g.roster)
 	out := make([]protocol.Offer, 0, len(v.offers))
+	load := offerLoad(v)
 	for _, o := range v.offers {
+		o.Active, o.Capacity = load[o.Name].active, load[o.Name].capacity
 		o.Default = o.Name == live.DefaultProvider
 		if o.Models == nil {
 			o.Models = []string{}
 		}
 		out = append(out, o)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	slices.SortFunc(out, func(a, b protocol.Offer) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// busy is how much some workers do, and could.
+type busy struct{ active, capacity int }
+
+// offerLoad sums, by provider, what the workers do that take questions for it.
+// A worker's room is one for all its providers, so the sums share it.
+func offerLoad(v *rosterView) map[string]busy {
+	load := make(map[string]busy, len(v.offers))
+	for _, b := range v.workers {
+		if b.Draining {
+			continue
+		}
+		for _, o := range b.Providers {
+			sum := load[o.Name]
+			load[o.Name] = busy{active: sum.active + b.Active, capacity: sum.capacity + b.Capacity}
+		}
+	}
+	return load
 }
 
 // ResetLimits clears every window and the fallback bucket.

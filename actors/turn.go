@@ -14,6 +14,7 @@ const (
 	turnAsked     turnState = iota // the limiter has it
 	turnQueued                     // no room yet; asked again until `until`
 	turnOffered                    // a job is out, nobody answered yet
+	turnSeeking                    // live workers were asked for the run of a client_key
 	turnFinding                    // a resume or cancel is out, the run did not answer yet
 	turnAccepted                   // a run has it, no chunk yet
 	turnStreaming                  // chunks flow
@@ -55,13 +56,14 @@ const (
 
 // turn is one question as the gateway sees it: a pure state machine. It knows
 // no bus, no socket and no clock; its methods take what happened and say what
-// to do. A turn that resumed somebody's run, or only cancels it, is a viewer.
+// to do. A turn that follows a run which another socket started, or only cancels
+// it, is a viewer.
 type turn struct {
 	// Set once.
 	id       string
 	named    bool // gets the fuller frames
 	viewer   bool
-	forWhat  string // of a viewer: protocol.ForCancel or ForResume until the run answered
+	forWhat  string // of a viewer: protocol.ForCancel or ForResume, empty for a repeated chat
 	provider string
 	attempts int    // in all
 	room     int    // bytes of text that are taken; 0 = no bound
@@ -146,7 +148,7 @@ func (t *turn) accepted(run, worker string, needsKey bool) step {
 	t.state, t.run, t.worker = turnAccepted, run, worker
 	s := step{}
 	if t.named {
-		s.send, s.frame = true, protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: t.id, RunID: run}
+		s.send, s.frame = true, t.acceptance()
 	}
 	switch {
 	case t.stopping:
@@ -163,20 +165,32 @@ func (t *turn) found(run, worker string) step {
 		return step{}
 	}
 	t.state, t.run, t.worker = turnAccepted, run, worker
-	if t.stopping {
-		return step{verb: doCancel}
+	s := step{}
+	if t.forWhat == "" {
+		s.send, s.frame = true, t.acceptance()
 	}
-	return step{}
+	if t.stopping {
+		s.verb = doCancel
+	}
+	return s
+}
+
+// acceptance tells the client which run has its question.
+func (t *turn) acceptance() protocol.Frame {
+	return protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: t.id, RunID: t.run}
 }
 
 // missing: no such run for this client. A run that was known and is unknown
 // now went down with its worker's memory.
 func (t *turn) missing() step {
-	if t.state != turnFinding {
+	if !t.looking() {
 		return t.lost()
 	}
 	return t.fail(protocol.RunNotFound, "No run with this run_id can be reached. It may have ended, expired or never existed.", 0)
 }
+
+// looking tells whether it is still open which run the turn will follow.
+func (t *turn) looking() bool { return t.state == turnSeeking || t.state == turnFinding }
 
 // verdict says what to do with a chunk.
 type verdict uint8
@@ -241,7 +255,7 @@ func (t *turn) snapshot(e *bus.Event) step {
 		}
 		t.healing = false
 		t.state = turnStreaming
-		return step{send: t.forWhat == protocol.ForResume, frame: protocol.Frame{
+		return step{send: t.forWhat != protocol.ForCancel, frame: protocol.Frame{
 			Type: protocol.TypeSnapshot, Named: true, ID: t.id, RunID: t.run, Seq: t.seq, Text: t.text[t.shown:],
 		}}
 	}
@@ -317,7 +331,7 @@ func (t *turn) cancel() step {
 	switch t.state {
 	case turnAsked, turnQueued:
 		return t.finish(protocol.Frame{Type: protocol.TypeCancelled})
-	case turnOffered, turnFinding:
+	case turnOffered, turnSeeking, turnFinding:
 		t.stopping = true // the accept, or its absence, decides
 		return step{}
 	case turnAccepted, turnStreaming:
@@ -350,6 +364,11 @@ func (t *turn) lost() step {
 	return t.fail(protocol.WorkerLost, "The worker that was answering is gone.", 0)
 }
 
+// noBus ends the turn because nothing can be asked now.
+func (t *turn) noBus() step {
+	return t.fail(protocol.BusUnavailable, "The message bus cannot be reached. Try again in a moment.", 1)
+}
+
 // fail ends the turn with an error.
 func (t *turn) fail(code protocol.Code, message string, retryAfter int) step {
 	return t.finish(protocol.Frame{Type: protocol.TypeError, Code: code, Message: message, RetryAfter: retryAfter})
@@ -360,7 +379,7 @@ func (t *turn) finish(f protocol.Frame) step {
 	if t.state == turnEnded {
 		return step{}
 	}
-	finding := t.state == turnFinding
+	looking := t.looking()
 	t.state = turnEnded
 	f.Named, f.ID, f.RunID, f.Text = t.named, t.id, t.run, t.text
 	if f.Type == protocol.TypeError && len(t.text) == 0 {
@@ -369,7 +388,7 @@ func (t *turn) finish(f protocol.Frame) step {
 	if f.Seq == 0 && f.Type != protocol.TypeError {
 		f.Seq = t.seq + 1
 	}
-	if f.Type == protocol.TypeError && finding {
+	if f.Type == protocol.TypeError && looking && t.forWhat != "" {
 		f.For, f.ID = t.forWhat, ""
 	}
 	return step{send: true, frame: f, end: true}

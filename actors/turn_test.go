@@ -14,7 +14,7 @@ import (
 )
 
 func (s turnState) String() string {
-	return [...]string{"asked", "queued", "offered", "finding", "accepted", "streaming", "ended"}[s]
+	return [...]string{"asked", "queued", "offered", "seeking", "finding", "accepted", "streaming", "ended"}[s]
 }
 
 func (v verb) String() string {
@@ -84,6 +84,9 @@ func turnIn(s turnState) *turn {
 	if s >= turnStreaming {
 		t.seq, t.text = 2, words(1, 2)
 	}
+	if s == turnSeeking || s == turnFinding {
+		t.viewer, t.forWhat = s == turnFinding, protocol.ForResume
+	}
 	return t
 }
 
@@ -130,6 +133,12 @@ func TestTurnTable(t *testing.T) {
 			"complete": "offered +ack", "complete early": "offered +ack", "cancelled": "offered +ack", "error": "offered +ack",
 			"cancel": "offered", "fail": "ended !error:BUS_UNAVAILABLE end",
 			"long silence": "offered !status:queued",
+		},
+		turnSeeking: {
+			"accepted": "seeking +release", "accepted again": "seeking +release",
+			"missing":  "ended !error:RUN_NOT_FOUND end",
+			"complete": "seeking +ack", "complete early": "seeking +ack", "cancelled": "seeking +ack", "error": "seeking +ack",
+			"cancel": "seeking", "fail": "ended !error:BUS_UNAVAILABLE end",
 		},
 		turnFinding: {
 			"accepted": "finding +release", "accepted again": "finding +release",
@@ -312,6 +321,27 @@ func TestTurnViewerFrames(t *testing.T) {
 	}
 }
 
+// TestTurnRepeat: a chat that found its run hears which one, and its errors are
+// the turn's own; who asked for a run hears that the request failed.
+func TestTurnRepeat(t *testing.T) {
+	found := &turn{id: "1", named: true, viewer: true, state: turnFinding}
+	s := found.found("w1-run", "w1")
+	require.Equal(t, "accepted !accepted", outcome(found, s))
+	require.Equal(t, protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: "1", RunID: "w1-run"}, s.frame)
+	s = found.snapshot(snapshotOf(1, 0, false))
+	require.Equal(t, "streaming !snapshot", outcome(found, s))
+	require.Equal(t, chunkNext, found.chunk(1, words(1, 1)))
+	require.Equal(t, "ended !error:WORKER_LOST end", outcome(found, found.lost()), "only who asked may ask again")
+
+	for what, id := range map[string]string{"": "1", protocol.ForResume: "", protocol.ForCancel: ""} {
+		for _, state := range []turnState{turnSeeking, turnFinding} {
+			looking := &turn{id: "1", named: true, forWhat: what, state: state}
+			f := looking.noBus().frame
+			require.Equal(t, [2]string{what, id}, [2]string{f.For, f.ID})
+		}
+	}
+}
+
 // witness is the client of an explored turn and the judge of what it hears.
 type witness struct {
 	shown     string
@@ -339,6 +369,7 @@ func TestTurnExplored(t *testing.T) {
 		"resume":        {id: "v", named: true, viewer: true, forWhat: protocol.ForResume, state: turnFinding},
 		"resume after":  {id: "v", named: true, viewer: true, forWhat: protocol.ForResume, after: 2, state: turnFinding},
 		"remote cancel": {named: true, viewer: true, forWhat: protocol.ForCancel, state: turnFinding},
+		"repeat":        {id: "1", named: true, viewer: true, attempts: 2, state: turnFinding},
 	}
 	for name, start := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -460,7 +491,7 @@ func (x *explorer) judge(w *witness, t *turn, s step) {
 		}
 		w.seq, w.shown = f.Seq, w.shown+string(f.Text)
 	case protocol.TypeSnapshot:
-		if w.snapshots++; w.snapshots > 1 || t.forWhat != protocol.ForResume {
+		if w.snapshots++; w.snapshots > 1 || t.forWhat == protocol.ForCancel || !t.viewer {
 			fail("a snapshot that nobody waits for")
 		}
 		w.seq, w.shown = f.Seq, w.shown+string(f.Text)
@@ -484,7 +515,7 @@ func (x *explorer) judge(w *witness, t *turn, s step) {
 // judgeEnd: who saw the whole text ends with it.
 func (x *explorer) judgeEnd(w *witness, t *turn, f *protocol.Frame, fail func(string)) {
 	if t.forWhat == protocol.ForCancel || (t.viewer && w.snapshots == 0) {
-		if f.Type == protocol.TypeComplete && t.forWhat == protocol.ForResume {
+		if f.Type == protocol.TypeComplete && t.forWhat != protocol.ForCancel {
 			fail("complete before the snapshot")
 		}
 		return

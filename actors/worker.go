@@ -62,6 +62,7 @@ type Worker struct {
 
 	active   atomic.Int64 // slots held: runs that generate
 	draining atomic.Bool
+	link     workerBus
 
 	stopTick context.CancelFunc
 
@@ -75,6 +76,7 @@ type served struct {
 	pid   *actor.PID
 	queue *bus.JobQueue
 	setup atomic.Pointer[ProviderSetup]
+	jobs  jobCounts
 }
 
 // NewWorker builds the tree. Start takes the first job.
@@ -117,6 +119,7 @@ func (w *Worker) Start() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stopTick = cancel
 	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
+	w.sys.every(ctx, "roster", lookEvery, func(now time.Time) { w.sys.root.Send(w.rosterP, &rosterTick{now: now}) })
 	return nil
 }
 
@@ -161,7 +164,9 @@ func (w *Worker) onJob(job *bus.Job, reply string) {
 	if s == nil || w.runs.tooLate(job, now) || w.runs.seen(job.Job, now) {
 		return
 	}
+	s.jobs.received.Add(1)
 	if w.draining.Load() || !w.takeSlot() {
+		s.jobs.busy.Add(1)
 		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway's clock decides
 		return
 	}
@@ -210,11 +215,19 @@ func (w *Worker) balance() {
 				w.log.Error().Err(err).Str("provider", s.name).Msg("Queue group could not be joined again")
 			}
 		}
+		_ = w.bus.Beat(w.beat(time.Now())) // turns that wait for room need not wait for our next one
 	}
 }
 
 // OnControl takes one word to a run, on the goroutine of its subscription.
 func (w *Worker) OnControl(c *bus.Control, reply string) {
+	if c.Type == bus.ControlProbe {
+		return // that it arrived is the answer
+	}
+	if c.Type == bus.ControlFind {
+		w.find(c, reply)
+		return
+	}
 	pid := w.runs.pid(c.Run)
 	if pid == nil {
 		if c.Type == bus.ControlResume || c.Type == bus.ControlCancel {
@@ -237,6 +250,19 @@ func (w *Worker) OnControl(c *bus.Control, reply string) {
 	}
 }
 
+// find tells which run a client means by its key.
+func (w *Worker) find(c *bus.Control, reply string) {
+	r := w.runs.find(c.Session, c.ClientKey, c.Name, time.Now())
+	if r == nil {
+		w.missing(reply)
+		return
+	}
+	r.Worker = w.id
+	if reply != "" {
+		_ = w.bus.Reply(reply, r) // else the asker's clock says that nobody has it
+	}
+}
+
 func (w *Worker) missing(reply string) {
 	if reply != "" {
 		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyMissing, Worker: w.id}) // else the asker's clock says the same
@@ -254,7 +280,6 @@ func (w *Worker) Heard(b *bus.Beat, received time.Time) {
 // tick is the worker's pulse.
 func (w *Worker) tick(now time.Time) {
 	_ = w.bus.Beat(w.beat(now)) // without a bus nobody would hear it anyway
-	w.sys.root.Send(w.rosterP, &rosterTick{now: now})
 	w.runs.sweep(now)
 	w.balance()
 }
@@ -344,7 +369,8 @@ func (r *gatewayRoster) Receive(ctx actor.Context) {
 	case *beatHeard:
 		r.onBeat(m)
 	case *rosterTick:
-		for _, id := range r.pulse.tick(m.now) {
+		lost, _ := r.pulse.look(m.now) // a gateway's own subject is not a worker's to probe
+		for _, id := range lost {
 			r.worker.log.Warn().Str("gateway", id).Msg("Gateway lost")
 			r.worker.gatewayGone(id)
 		}
@@ -355,7 +381,9 @@ func (r *gatewayRoster) onBeat(m *beatHeard) {
 	b := m.beat
 	switch {
 	case b.Role == bus.RoleWorker && b.ID == r.worker.id:
-		r.pulse.own(m.received)
+		if r.pulse.own(m.received) {
+			r.worker.speakUp()
+		}
 	case b.Role == bus.RoleGateway && b.Leaving:
 		r.pulse.forget(b.ID)
 		r.worker.gatewayGone(b.ID)
@@ -364,6 +392,14 @@ func (r *gatewayRoster) onBeat(m *beatHeard) {
 			_ = r.worker.bus.Beat(r.worker.beat(m.received)) // a new gateway need not wait for our next one
 		}
 		r.pulse.heard(b.ID, m.received)
+	}
+}
+
+// speakUp makes every run say where it is. This process was paused, or away from
+// the bus: gateways may have moved turns elsewhere meanwhile, and will say so.
+func (w *Worker) speakUp() {
+	for _, pid := range w.runs.live() {
+		w.sys.root.Send(pid, &speak{})
 	}
 }
 

@@ -35,6 +35,31 @@ func (c *Config) Cautions() []string {
 	return append(lines, c.spendable()...)
 }
 
+// WorkerCautions is Cautions for a worker, which serves operators alone. r
+// tells what was said to this very process: a file is often shared with
+// gateways, a flag or a variable that has no effect is a mistake.
+func (c *Config) WorkerCautions(r *Report) []string {
+	obeyed := c.HTTP.ForWorker()
+	lines := obeyed.Warnings()
+	var idle []string
+	for _, key := range slices.Sorted(maps.Keys(r.sources)) {
+		part, ours := strings.CutPrefix(key, "http.")
+		here := !strings.HasPrefix(r.sources[key], "file ")
+		if ours && here && (obeyed.AdminListen == "" || !workerKey(part)) {
+			idle = append(idle, key)
+		}
+	}
+	if len(idle) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: a worker ignores this; it takes no clients and listens on http.admin_listen alone", strings.Join(idle, ", ")))
+	}
+	return lines
+}
+
+// workerKey tells whether a worker that listens obeys a key below http.
+func workerKey(part string) bool {
+	return part == "admin_listen" || part == "admin_token" || strings.HasPrefix(part, "tls.")
+}
+
 // spendable warns about keys that strangers could spend.
 func (c *Config) spendable() []string {
 	open := slices.IndexFunc(c.HTTP.Listen, func(a string) bool { return !loopback(a) })

@@ -144,6 +144,9 @@ func (s *Server) WhoMayOperate() string {
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	st := s.gw.Status()
 	st.Warnings = append(append([]string(nil), st.Warnings...), s.Warnings()...)
+	if st.Gateways == nil {
+		st.Gateways = []protocol.GatewayStatus{}
+	}
 	if st.Workers == nil {
 		st.Workers = []protocol.WorkerStatus{}
 	}

@@ -9,7 +9,7 @@ import (
 // HTTPConfig says where to listen and whom to believe.
 type HTTPConfig struct {
 	Listen         []string        `koanf:"listen" doc:"one or several addresses, host:port"`
-	AdminListen    string          `koanf:"admin_listen" doc:"an address of its own for operator paths; empty = none"`
+	AdminListen    string          `koanf:"admin_listen" doc:"an address of its own for operator paths, and the only one of a worker; empty = none"`
 	AdminToken     protocol.Secret `koanf:"admin_token" doc:"Bearer token for operator paths; env:NAME and file:PATH are resolved"`
 	AdminFrom      []string        `koanf:"admin_from" doc:"direct peers (CIDRs) that may use operator paths by a loopback name; [] = none"`
 	PublicURL      string          `koanf:"public_url" doc:"scheme and host that browsers use; it alone is then the page's own origin"`

@@ -1,6 +1,7 @@
 // Package transport brings bytes in and out: HTTP, WebSocket, and nothing that
 // knows a model, a limit or a bus. It speaks to the house of actors through
-// Gateway, Session and Socket alone.
+// Gateway, Session and Socket alone; to a worker, which has operators and no
+// clients, through Worker.
 //
 // # Order
 //

@@ -42,7 +42,7 @@ type readiness struct {
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer := readiness{Reason: "this server is being withdrawn"}
 	if !s.notReady.Load() && !s.draining.Load() {
-		answer.Ready, answer.Reason = s.gw.Ready()
+		answer.Ready, answer.Reason = s.probed.Ready()
 	}
 	if answer.Ready {
 		answerJSON(w, http.StatusOK, readiness{Ready: true})

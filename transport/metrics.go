@@ -121,9 +121,9 @@ func (c *edgeCollector) Collect(out chan<- prometheus.Metric) {
 	count(c.writes, c.edge.writes.Load())
 }
 
-// registerEdge adds the edge's families, and the build's unless the process
-// has shown it already.
-func registerEdge(reg *prometheus.Registry, edge *edgeMetrics, counts *edgeCounts, version string) error {
+// registerBuild adds the build's family unless the process has shown it
+// already.
+func registerBuild(reg *prometheus.Registry, version string) error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "troupe_build_info", Help: "1, with the version of this build",
 		ConstLabels: prometheus.Labels{"version": version},
@@ -134,7 +134,7 @@ func registerEdge(reg *prometheus.Registry, edge *edgeMetrics, counts *edgeCount
 			return err
 		}
 	}
-	return reg.Register(newEdgeCollector(edge, counts))
+	return nil
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {

@@ -61,9 +61,11 @@ func routes() []route {
 }
 
 // Routes lists every address for the documentation and its test.
-func Routes() []Route {
+func Routes() []Route { return listed(routes()) }
+
+func listed(table []route) []Route {
 	var list []Route
-	for _, r := range routes() {
+	for _, r := range table {
 		list = append(list, Route{Method: r.method, Pattern: r.pattern, Operator: r.area == areaOperator})
 	}
 	return list
@@ -225,8 +227,12 @@ func answerStatus(w http.ResponseWriter, status int, message string) {
 	answerErrorStatus(w, status, protocol.NewError(protocol.InvalidMessage, message, 0))
 }
 
-func answerNotFound(w http.ResponseWriter, _ *http.Request) {
-	answerStatus(w, http.StatusNotFound, "There is nothing at this address. The chat page is at /, the server's health at /api/health.")
+func answerNotFound(w http.ResponseWriter, r *http.Request) {
+	there := "The chat page is at /, the server's health at /api/health."
+	if listenerOf(r).admin {
+		there = "This port is the operators': health is at /api/health, metrics at /metrics."
+	}
+	answerStatus(w, http.StatusNotFound, "There is nothing at this address. "+there)
 }
 
 func statusOf(c protocol.Code) int {

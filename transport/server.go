@@ -45,11 +45,14 @@ type Options struct {
 type Server struct {
 	// Set once.
 	ws       WebSocketConfig
-	gw       Gateway
+	gw       Gateway // nil at a worker, whose routes never ask it
+	worker   Worker  // nil at a gateway
+	probed   prober  // whichever of the two is here
+	obeyed   func(HTTPConfig) HTTPConfig
 	log      zerolog.Logger
 	registry *prometheus.Registry
 	version  string
-	sockets  *sockets
+	sockets  *sockets // nil at a worker
 	edge     *edgeMetrics
 	counts   *edgeCounts
 	page     *page
@@ -76,36 +79,49 @@ type Server struct {
 	accepts []<-chan struct{} // those of http.listen
 }
 
-// New checks the configuration and builds a server that does not listen yet.
+// New checks the configuration and builds a gateway's server that does not
+// listen yet.
 func New(o Options) (*Server, error) {
+	s, err := newServer(o, HTTPConfig.ForGateway, routes(), o.Gateway)
+	if err != nil {
+		return nil, err
+	}
+	if s.page, err = newPage(); err != nil {
+		return nil, err
+	}
+	s.edge, s.counts = &edgeMetrics{}, newEdgeCounts()
+	s.gw = countedGateway{Gateway: o.Gateway, counts: s.counts}
+	s.cors = newCORS(s)
+	s.sockets = newSockets(o.WebSocket, s.gw, o.Log, s.edge)
+	if err := s.registry.Register(newEdgeCollector(s.edge, s.counts)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer is what a gateway's server and a worker's have in common.
+func newServer(o Options, obeyed func(HTTPConfig) HTTPConfig, table []route, asked prober) (*Server, error) {
 	if err := errors.Join(o.HTTP.Validate(), o.WebSocket.Validate()); err != nil {
 		return nil, err
 	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	p, err := newPolicy(o.HTTP)
-	if err != nil {
-		return nil, err
-	}
-	view, err := newPage()
+	c := obeyed(o.HTTP)
+	p, err := newPolicy(c)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		ws: o.WebSocket, log: o.Log, registry: o.Registry, version: o.Version, page: view, routes: routes(),
-		edge: &edgeMetrics{}, counts: newEdgeCounts(),
+		ws: o.WebSocket, probed: asked, obeyed: obeyed, log: o.Log, registry: o.Registry, version: o.Version, routes: table,
 		refusals:   newFolder(time.Minute, 1),
 		strangers:  newFolder(time.Hour, 1024),
 		badOrigins: newFolder(10*time.Second, 4096),
 		failed:     make(chan error, 1),
 	}
-	s.gw = countedGateway{Gateway: o.Gateway, counts: s.counts}
 	s.live.Store(p)
-	s.config.Store(&o.HTTP)
-	s.cors = newCORS(s)
-	s.sockets = newSockets(o.WebSocket, s.gw, o.Log, s.edge)
-	if err := registerEdge(o.Registry, s.edge, s.counts, o.Version); err != nil {
+	s.config.Store(&c)
+	if err := registerBuild(o.Registry, o.Version); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -127,7 +143,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stop = stop
-	s.tasks = append(s.tasks, s.spawn("sockets", func() { s.sockets.run(run) }))
+	if s.sockets != nil {
+		s.tasks = append(s.tasks, s.spawn("sockets", func() { s.sockets.run(run) }))
+	}
 	for _, l := range bound {
 		g := s.newServing(l, cert)
 		s.serving = append(s.serving, g)
@@ -239,7 +257,12 @@ func (s *Server) addrs(admin bool) []net.Addr {
 }
 
 // Connections counts the WebSockets that live now.
-func (s *Server) Connections() int { return s.sockets.count() }
+func (s *Server) Connections() int {
+	if s.sockets == nil {
+		return 0
+	}
+	return s.sockets.count()
+}
 
 // SetReady withdraws the server from its balancer, or returns it: with false
 // /readyz answers 503 whatever the gateway says.
@@ -268,7 +291,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = g.listener.Close() // only says that it was closed before
 	}
 	errs := []error{awaitAll(ctx, accepts)}
-	s.sockets.shutdown(ctx)
+	if s.sockets != nil {
+		s.sockets.shutdown(ctx)
+	}
 	for _, g := range serving {
 		if err := g.http.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err, g.http.Close())
@@ -295,6 +320,7 @@ func (s *Server) Reload(c HTTPConfig) (fixed []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	c = s.obeyed(c)
 	p, err := newPolicy(c)
 	if err != nil {
 		return nil, err

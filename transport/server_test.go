@@ -294,7 +294,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	require.Equal(t, 503, s.request("GET", "/readyz", "").status)
 	s.SetReady(true)
 	require.Equal(t, 200, s.request("GET", "/readyz", "").status)
-	require.JSONEq(t, `{"providers":[{"name":"echo","type":"","state":"","default":true,"default_model":"","models":[],"workers":0}]}`,
+	require.JSONEq(t, `{"providers":[{"name":"echo","type":"","state":"","default":true,"default_model":"","models":[],"workers":0,"active":0,"capacity":0}]}`,
 		s.request("GET", "/api/providers", "").body)
 }
 

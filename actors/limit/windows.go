@@ -120,6 +120,13 @@ func (w *Windows) Message(now time.Time, address, session string) Decision {
 	return d
 }
 
+// MayMessage tells what Message would answer, and consumes nothing.
+func (w *Windows) MayMessage(now time.Time, address, session string) Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ask(w.table.hasher.key(asks, address, session), Messages, w.cfg.Messages, w.clock.nanos(now))
+}
+
 // ChargeMessage enters a question that the fallback admitted, unasked.
 func (w *Windows) ChargeMessage(now time.Time, address, session string) {
 	w.mu.Lock()

@@ -68,6 +68,41 @@ func TestMessageWindow(t *testing.T) {
 	require.True(t, w.Message(start.Add(d.RetryAfter), alice, "s").OK)
 }
 
+// TestMayMessage: who asks whether it may has not asked yet. What it is told is
+// what it would be told, and no key is made for it.
+func TestMayMessage(t *testing.T) {
+	w := NewWindows(Config{Messages: Rule{Max: 3, Window: time.Minute}})
+	for range 1000 {
+		require.True(t, w.MayMessage(start, alice, "s").OK)
+	}
+	require.Zero(t, w.Len(), "a question that was not asked is remembered")
+	for i := range 3 {
+		require.True(t, w.MayMessage(start, alice, "s").OK)
+		require.Equal(t, i+1, w.Message(start, alice, "s").Count, "it was counted")
+	}
+	for _, after := range []time.Duration{0, time.Second, time.Minute - 1} {
+		now := start.Add(after)
+		d := w.MayMessage(now, alice, "s")
+		require.False(t, d.OK)
+		require.Equal(t, time.Minute-after, d.RetryAfter)
+		asked := w.Message(now, alice, "s")
+		require.Equal(t, asked.RetryAfter, d.RetryAfter)
+		require.Equal(t, asked.Rule, d.Rule)
+		require.True(t, w.MayMessage(now, bob, "s").OK)
+		require.True(t, w.MayMessage(now, alice, "").OK)
+	}
+	require.Equal(t, 1, w.Len())
+	now := start.Add(time.Minute)
+	for range 1000 {
+		require.True(t, w.MayMessage(now, alice, "s").OK)
+	}
+	require.Equal(t, 1, w.Message(now, alice, "s").Count)
+
+	off := NewWindows(Config{})
+	require.True(t, off.MayMessage(start, alice, "s").OK)
+	require.Zero(t, off.Len())
+}
+
 func TestSessionWindow(t *testing.T) {
 	w := NewWindows(Default())
 	for i := range 5 {

@@ -58,11 +58,14 @@ type gatewaySide struct {
 	server *transport.Server
 }
 
-// workerSide is the worker's tree with its bus.
+// workerSide is the worker's tree with its bus, and the operators' port where a
+// worker on its own has one.
 type workerSide struct {
-	bus    *bus.Bus
-	out    *bus.Outgoing
-	actors *actors.Worker
+	bus     *bus.Bus
+	out     *bus.Outgoing
+	actors  *actors.Worker
+	service *bus.Service      // what it tells who asks which workers there are
+	server  *transport.Server // nil in serve, and without http.admin_listen
 }
 
 // outgoingBytes bounds the events of one worker that wait for the bus.
@@ -85,7 +88,7 @@ func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
 		}
 	}
 	if o.Role != roleGateway {
-		if err = a.startWorker(o); err != nil {
+		if err = a.startWorker(ctx, o); err != nil {
 			return nil, err
 		}
 	}
@@ -107,7 +110,7 @@ func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, err
 	return bus.Connect(o.Config.Bus, options)
 }
 
-func (a *app) startWorker(o appOptions) error {
+func (a *app) startWorker(ctx context.Context, o appOptions) error {
 	setups, vendors, err := a.providers(o.Config)
 	if err != nil {
 		return err
@@ -115,7 +118,8 @@ func (a *app) startWorker(o appOptions) error {
 	a.vendors = vendors
 	w := &workerSide{}
 	a.worker = w
-	if w.bus, err = a.connect(o, roleWorker, nil, nil); err != nil {
+	tree := &busWatcher{}
+	if w.bus, err = a.connect(o, roleWorker, tree.up, tree.down); err != nil {
 		return err
 	}
 	w.out = bus.NewOutgoing(w.bus, outgoingBytes)
@@ -131,8 +135,23 @@ func (a *app) startWorker(o appOptions) error {
 	if err = w.actors.Start(); err != nil {
 		return err
 	}
-	_, err = w.bus.ListenBeats(w.actors.Heard)
-	return err
+	tree.watch(w.actors, w.bus.Connected)
+	if _, err = w.bus.ListenBeats(w.actors.Heard); err != nil {
+		return err
+	}
+	if w.service, err = w.bus.Announce(bus.Announcement{ID: w.actors.ID(), Version: o.Version, Load: w.actors.Load}); err != nil {
+		return err
+	}
+	if o.Role != roleWorker || o.Config.HTTP.AdminListen == "" {
+		return nil
+	}
+	w.server, err = transport.NewOperator(transport.OperatorOptions{
+		HTTP: o.Config.HTTP, WebSocket: o.Config.WebSocket, Worker: w.actors, Log: o.Log, Registry: a.registry, Version: o.Version,
+	})
+	if err != nil {
+		return err
+	}
+	return w.server.Start(ctx)
 }
 
 func (a *app) startGateway(ctx context.Context, o appOptions) error {
@@ -156,6 +175,9 @@ func (a *app) startGateway(ctx context.Context, o appOptions) error {
 	}
 	if _, err = g.bus.ListenBeats(g.actors.Heard); err != nil {
 		return err
+	}
+	if a.nats == nil {
+		g.actors.Meet(ctx)
 	}
 	g.server, err = transport.New(transport.Options{
 		HTTP: c.HTTP, WebSocket: c.WebSocket, Gateway: front{g.actors}, Log: o.Log, Registry: a.registry, Version: o.Version,
@@ -221,11 +243,13 @@ func (a *app) reload(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if a.gateway != nil {
-		if _, err := a.gateway.server.Reload(c.HTTP); err != nil {
+	if server := a.server(); server != nil {
+		if _, err := server.Reload(c.HTTP); err != nil {
 			_ = closeAll(vendors) // nothing was asked of them
 			return err
 		}
+	}
+	if a.gateway != nil {
 		a.gateway.actors.Reload(liveConfig(c))
 	}
 	if a.worker != nil {
@@ -238,10 +262,18 @@ func (a *app) reload(c *config.Config) error {
 
 // failed delivers the error that ends the process.
 func (a *app) failed() (tree <-chan error, listeners <-chan error) {
-	if a.gateway != nil {
-		listeners = a.gateway.server.Failed()
+	if server := a.server(); server != nil {
+		listeners = server.Failed()
 	}
 	return a.sys.Fatal(), listeners
+}
+
+// server is the one that listens in this process, or nil: a worker needs none.
+func (a *app) server() *transport.Server {
+	if a.gateway != nil {
+		return a.gateway.server
+	}
+	return a.worker.server
 }
 
 // addr is where clients connect.
@@ -261,8 +293,8 @@ func (a *app) buses() []*bus.Bus {
 // drain ends what lives here in order, until ctx ends: no new clients and jobs,
 // live runs to their end, every client told, then the listeners.
 func (a *app) drain(ctx context.Context) {
-	if a.gateway != nil {
-		a.gateway.server.Drain()
+	if server := a.server(); server != nil {
+		server.Drain()
 	}
 	over := make(chan struct{})
 	a.sys.Go("drain worker", func() {
@@ -291,11 +323,17 @@ func (a *app) stop(ctx context.Context) {
 		}
 	}
 	if w := a.worker; w != nil {
+		if w.service != nil {
+			errs = append(errs, w.service.Close(ctx))
+		}
 		if w.actors != nil {
 			w.actors.Stop(ctx)
 		}
 		if w.out != nil {
 			errs = append(errs, w.out.Close(ctx))
+		}
+		if w.server != nil {
+			errs = append(errs, w.server.Shutdown(ctx))
 		}
 	}
 	errs = append(errs, closeAll(a.vendors))

@@ -8,14 +8,14 @@ import (
 	"github.com/troupe-chat/troupe/bus"
 )
 
-// busWatcher passes the bus's ups and downs on to a gateway that is built after
-// its bus. Safe for concurrent use; the zero value is ready.
+// busWatcher passes the bus's ups and downs on to a gateway or a worker, which
+// are built after their bus. Safe for concurrent use; the zero value is ready.
 type busWatcher struct {
-	mu      sync.Mutex
-	gateway busListener
+	mu   sync.Mutex
+	tree busListener
 }
 
-// busListener is what a gateway is told of its bus.
+// busListener is what a gateway or a worker is told of its bus.
 type busListener interface {
 	BusUp()
 	BusDown()
@@ -24,30 +24,30 @@ type busListener interface {
 func (w *busWatcher) up() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gateway != nil {
-		w.gateway.BusUp()
+	if w.tree != nil {
+		w.tree.BusUp()
 	}
 }
 
 func (w *busWatcher) down() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gateway != nil {
-		w.gateway.BusDown()
+	if w.tree != nil {
+		w.tree.BusDown()
 	}
 }
 
 // watch begins with what is so now. It looks under the lock: a change before
 // that is seen, one behind it is told.
-func (w *busWatcher) watch(g busListener, connected func() bool) {
+func (w *busWatcher) watch(tree busListener, connected func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gateway = g
+	w.tree = tree
 	if connected() {
-		g.BusUp()
+		tree.BusUp()
 		return
 	}
-	g.BusDown()
+	tree.BusDown()
 }
 
 // registerBus exports what the bus knows of itself.

@@ -57,7 +57,11 @@ func (c *checkCmd) Run(ctx context.Context, p *program) error {
 
 	k.step("health", k.health(ctx))
 	// Without an answer at all every further line would say the same.
-	if !c.Quick && k.reached {
+	switch {
+	case c.Quick || !k.reached:
+	case k.worker:
+		k.step("chat", outcome{skipped: true, note: "a worker takes no clients; check a gateway for the rest"})
+	default:
 		k.step("upgrade with the page's own origin", k.upgrade(ctx, base.Scheme+"://"+base.Host))
 		k.step("upgrade without an origin", k.upgrade(ctx, ""))
 		k.step("strange origin is refused", k.refused(ctx))
@@ -79,6 +83,7 @@ type check struct {
 	ask   question
 
 	reached bool // Troupe answered
+	worker  bool // and is a worker, on its operators' port
 	failed  bool
 }
 

@@ -49,8 +49,23 @@ func (k *check) get(ctx context.Context, into any, path ...string) (status int, 
 	return resp.StatusCode, nil
 }
 
+// anyHealth is what a gateway or a worker answers: role tells which.
+type anyHealth struct {
+	protocol.Health
+	Role     string `json:"role"`
+	Active   int    `json:"active"`
+	Capacity int    `json:"capacity"`
+}
+
+func (h anyHealth) note() string {
+	if h.Role == protocol.RoleWorker {
+		return fmt.Sprintf("worker %s, version %s, bus %s, runs %d of %d", h.Status, h.Version, h.Bus, h.Active, h.Capacity)
+	}
+	return fmt.Sprintf("%s, version %s, bus %s, workers %d, limiter %s", h.Status, h.Version, h.Bus, h.Workers, h.Limiter)
+}
+
 func (k *check) health(ctx context.Context) outcome {
-	var h protocol.Health
+	var h anyHealth
 	status, err := k.get(ctx, &h, "api", "health")
 	if err != nil {
 		return fail(err)
@@ -59,7 +74,8 @@ func (k *check) health(ctx context.Context) outcome {
 		return fail(&trouble{What: k.base.Host + " does not answer as Troupe does", Remedy: "check the address and port"})
 	}
 	k.reached = true
-	note := fmt.Sprintf("%s, version %s, bus %s, workers %d, limiter %s", h.Status, h.Version, h.Bus, h.Workers, h.Limiter)
+	k.worker = h.Role == protocol.RoleWorker
+	note := h.note()
 	if status == http.StatusOK {
 		return outcome{note: note}
 	}
@@ -69,7 +85,7 @@ func (k *check) health(ctx context.Context) outcome {
 		remedy = "this server is shutting down: ask another one, or wait for its restart"
 	case h.Bus != "ok":
 		remedy = protocol.Lookup(protocol.BusUnavailable).Advice
-	case h.Workers == 0:
+	case !k.worker && h.Workers == 0:
 		remedy = protocol.Lookup(protocol.NoWorkers).Advice
 	}
 	return fail(&trouble{What: note, Remedy: remedy})

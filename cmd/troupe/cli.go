@@ -163,7 +163,13 @@ type workerCmd struct{ configFile }
 
 // Help implements kong.HelpProvider.
 func (workerCmd) Help() string {
-	return helpKeys + "\n\nExample:\n  troupe worker --bus.url=nats://nats:4222 --worker.max_runs=200"
+	return helpKeys + `
+
+Examples:
+  troupe worker --bus.url=nats://nats:4222 --worker.max_runs=200
+  troupe worker --bus.url=nats://nats:4222 --http.admin_listen=:9000
+
+With http.admin_listen a worker answers /livez, /readyz, /api/health and /metrics there; else it listens nowhere.`
 }
 
 // Run implements the command.
@@ -178,9 +184,14 @@ type loaded struct {
 	widened []string // what --dev did
 }
 
-// load reads the configuration; an error is ready for exit 2. The report's
-// warnings then hold everything worth a line at start.
+// load reads the configuration as serve and gateway see it.
 func (p *program) load(file configFile, dev bool) (loaded, error) {
+	return p.loadFor(roleServe, file, dev)
+}
+
+// loadFor reads the configuration; an error is ready for exit 2. The report's
+// warnings then hold everything worth a line at a start in this role.
+func (p *program) loadFor(role string, file configFile, dev bool) (loaded, error) {
 	c, r, err := config.Load(config.Sources{Args: p.flags, Env: p.env, ConfigFile: file.Config})
 	if err != nil {
 		return loaded{report: r}, usageError{err}
@@ -191,20 +202,28 @@ func (p *program) load(file configFile, dev bool) (loaded, error) {
 			return l, usageError{err}
 		}
 	}
+	if role == roleWorker {
+		r.Warnings = append(r.Warnings, c.WorkerCautions(r)...)
+		return l, nil
+	}
 	r.Warnings = append(r.Warnings, c.Cautions()...)
 	return l, nil
 }
 
 // serve starts a server and stays until it has ended.
 func (p *program) serve(ctx context.Context, role string, file configFile, dev bool) error {
-	l, err := p.load(file, dev)
+	l, err := p.loadFor(role, file, dev)
 	if err != nil {
 		return err
 	}
 	if role != roleServe && l.config.Bus.URL == "" {
 		return usageError{fmt.Errorf("bus.url: is empty; a %s meets the others over an external NATS: give --bus.url=nats://host:4222, or run `troupe serve`", role)}
 	}
-	if err := l.config.HTTP.TLS.Check(); role != roleWorker && err != nil {
+	files := l.config.HTTP.TLS
+	if role == roleWorker {
+		files = l.config.HTTP.ForWorker().TLS
+	}
+	if err := files.Check(); err != nil {
 		return usageError{err}
 	}
 	log, setLevel := newLogger(p.stderr, l.config.Log)
@@ -220,7 +239,7 @@ func (p *program) serve(ctx context.Context, role string, file configFile, dev b
 	err = serve(ctx, serveParams{
 		Role: role, Dev: dev, Config: l.config, Report: l.report,
 		Reload: func() (*config.Config, error) {
-			l, err := p.load(file, dev)
+			l, err := p.loadFor(role, file, dev)
 			if err == nil {
 				logWarnings(log, l.report)
 			}

@@ -280,6 +280,10 @@ func TestOpenAPIRoutes(t *testing.T) {
 func TestOpenAPIShapes(t *testing.T) {
 	api := readAPI(t, "docs/openapi.yaml")
 	requireShape(t, api, "health", reflect.TypeFor[protocol.Health]())
+	requireShape(t, api, "workerHealth", reflect.TypeFor[protocol.WorkerHealth]())
+	for _, r := range transport.WorkerRoutes() {
+		require.Contains(t, api.Paths[r.Pattern], strings.ToLower(r.Method), "%s of a worker", r.Pattern)
+	}
 	requireShape(t, api, "offer", reflect.TypeFor[protocol.Offer]())
 	requireShape(t, api, "status", reflect.TypeFor[protocol.Status]())
 }

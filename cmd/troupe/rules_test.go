@@ -49,7 +49,7 @@ func onlyUser() map[string][]string {
 
 // rooms are the packages that imports are judged by, the longest first.
 func rooms() []string {
-	return []string{"transport/protocol", "actors/provider", "actors/limit", "cmd/troupe-bench", "cmd/troupe", "transport", "actors", "config", "bus"}
+	return []string{"transport/protocol", "actors/provider", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
 }
 
 func roomOf(dir string) string {
@@ -65,8 +65,10 @@ func roomOf(dir string) string {
 // recover of its own.
 func goStatements() []string {
 	return []string{
-		"actors/system.go", // System.run: the guarded way for every actor's helper
-		"bus/outgoing.go",  // the one sender
+		"actors/system.go",            // System.run: the guarded way for every actor's helper
+		"bus/natsproc/child/child.go", // one a process
+		"bus/outgoing.go",             // the one sender
+		"cmd/troupe-fleet/crew.go",    // crew.start: the harness's guarded way
 		"cmd/troupe/chatcmd_conn.go",
 		"cmd/troupe/chatcmd_turn.go",
 		"cmd/troupe/cli.go",    // signals

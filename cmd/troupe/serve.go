@@ -107,10 +107,12 @@ func welcome(w io.Writer, a *app, p serveParams) {
 		for _, addr := range a.gateway.server.Addrs() {
 			fmt.Fprintf(w, "  listening   %s\n", baseURL(p.Config, addr.String()))
 		}
-		if addr := a.gateway.server.AdminAddr(); addr != nil {
-			fmt.Fprintf(w, "  operators   http://%s\n", addr)
+	}
+	if server := a.server(); server != nil {
+		if addr := server.AdminAddr(); addr != nil {
+			fmt.Fprintf(w, "  operators   %s\n", baseURL(p.Config, addr.String()))
 		}
-		fmt.Fprintf(w, "  operators   %s\n", a.gateway.server.WhoMayOperate())
+		fmt.Fprintf(w, "  operators   %s\n", server.WhoMayOperate())
 	}
 	if p.Config.Bus.URL == "" {
 		fmt.Fprintln(w, "  bus         embedded NATS, no listener")

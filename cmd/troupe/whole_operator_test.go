@@ -59,11 +59,13 @@ func TestStatusFields(t *testing.T) {
 		"actors.connection", "actors.restarts", "actors.run",
 		"connection_pool.active", "connection_pool.idle_timeout", "connection_pool.max_connections", "connection_pool.max_per_ip",
 		"connection_pool.peak", "connection_pool.rejected", "connection_pool.scope",
+		"gateways[].active", "gateways[].draining", "gateways[].id", "gateways[].self", "gateways[].version",
 		"rate_limiter.connection_limit", "rate_limiter.message_limit", "rate_limiter.scope", "rate_limiter.session_limit", "rate_limiter.state",
 		"rate_limiter.stats.allowed", "rate_limiter.stats.fallback", "rate_limiter.stats.rejected", "rate_limiter.stats.tracked_keys",
 		"runs.active", "runs.cancelled", "runs.completed", "runs.failed",
 		"websocket_manager.accepted_total", "websocket_manager.active_connections", "websocket_manager.rejected_total", "websocket_manager.success_rate",
-		"workers[].active", "workers[].capacity", "workers[].id", "workers[].providers[]",
+		"workers[].active", "workers[].capacity", "workers[].draining", "workers[].id", "workers[].providers[]",
+		"workers[].states.echo", "workers[].states.openai", "workers[].version",
 	}, flat("", page))
 	require.Equal(t, []string{"50 connections per 5 minutes", "30 messages per minute", "5 sessions per hour", "ok", "gateway"},
 		[]string{s.RateLimiter.ConnectionLimit, s.RateLimiter.MessageLimit, s.RateLimiter.SessionLimit, s.RateLimiter.State, s.RateLimiter.Scope})

@@ -9,6 +9,20 @@ type Health struct {
 	Limiter string `json:"limiter"` // ok, fallback
 }
 
+// RoleWorker tells a worker's own health from a gateway's.
+const RoleWorker = "worker"
+
+// WorkerHealth answers GET /api/health on a worker's http.admin_listen.
+type WorkerHealth struct {
+	Role     string `json:"role"` // worker
+	ID       string `json:"id"`
+	Status   string `json:"status"` // ok, degraded, draining
+	Version  string `json:"version"`
+	Bus      string `json:"bus"` // ok, down
+	Active   int    `json:"active"`
+	Capacity int    `json:"capacity"`
+}
+
 // Offer is one provider that live workers serve now (GET /api/providers).
 type Offer struct {
 	Name         string   `json:"name"`
@@ -18,17 +32,21 @@ type Offer struct {
 	DefaultModel string   `json:"default_model"`
 	Models       []string `json:"models"` // empty = any model
 	Workers      int      `json:"workers"`
+	// Runs now, and room for runs, of those workers, whatever provider is asked.
+	Active   int `json:"active"`
+	Capacity int `json:"capacity"`
 }
 
 // Status answers GET /api/debug/websocket-status. Its field order is the wire's.
 type Status struct {
-	RateLimiter      LimiterStatus  `json:"rate_limiter"`
-	ConnectionPool   PoolStatus     `json:"connection_pool"`
-	WebSocketManager ManagerStatus  `json:"websocket_manager"`
-	Runs             RunsStatus     `json:"runs"`
-	Workers          []WorkerStatus `json:"workers"`
-	Actors           ActorsStatus   `json:"actors"`
-	Warnings         []string       `json:"warnings,omitempty"`
+	RateLimiter      LimiterStatus   `json:"rate_limiter"`
+	ConnectionPool   PoolStatus      `json:"connection_pool"`
+	WebSocketManager ManagerStatus   `json:"websocket_manager"`
+	Runs             RunsStatus      `json:"runs"`
+	Gateways         []GatewayStatus `json:"gateways"`
+	Workers          []WorkerStatus  `json:"workers"`
+	Actors           ActorsStatus    `json:"actors"`
+	Warnings         []string        `json:"warnings,omitempty"`
 }
 
 // LimiterStatus is the limiter's part of Status.
@@ -76,12 +94,24 @@ type RunsStatus struct {
 	Failed    uint64 `json:"failed"`
 }
 
-// WorkerStatus is one live worker as the roster knows it.
+// GatewayStatus is one live gateway, as its last beat told.
+type GatewayStatus struct {
+	ID       string `json:"id"`
+	Version  string `json:"version"`
+	Active   int    `json:"active"` // turns that wait or stream
+	Draining bool   `json:"draining"`
+	Self     bool   `json:"self"` // the one that answers
+}
+
+// WorkerStatus is one live worker, as its last beat told.
 type WorkerStatus struct {
-	ID        string   `json:"id"`
-	Providers []string `json:"providers"`
-	Active    int      `json:"active"`
-	Capacity  int      `json:"capacity"`
+	ID        string            `json:"id"`
+	Version   string            `json:"version"`
+	Providers []string          `json:"providers"`
+	States    map[string]string `json:"states"` // by provider: ready, needs_key, off
+	Active    int               `json:"active"`
+	Capacity  int               `json:"capacity"`
+	Draining  bool              `json:"draining"`
 }
 
 // ActorsStatus counts living actors and restarts by kind.
