@@ -47,6 +47,10 @@ cross: ## build for the other systems
 		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/... || exit 1; \
 	done
 
+.PHONY: test-fleet
+test-fleet: ## break a whole fleet for some ten minutes and judge what clients saw
+	$(GO) run ./cmd/troupe-fleet
+
 .PHONY: bench
 bench: ## measure against the floors and print the table
 	$(GO) run ./cmd/troupe-bench

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// evidence is all that one round saw from outside. The oracle reads nothing
+// else, so a verdict can be repeated from its JSON.
+type evidence struct {
+	Scenario  string      `json:"scenario"`
+	Seeds     []uint64    `json:"seeds"`
+	Rules     rules       `json:"rules"`
+	Turns     []*turn     `json:"turns"`
+	Calls     []call      `json:"calls"`
+	Harms     []harm      `json:"harms"`
+	Floods    []flood     `json:"floods"`
+	Samples   []sample    `json:"samples"`
+	Baselines []reading   `json:"baselines"`
+	Settled   []reading   `json:"settled"`
+	Sinks     []sink      `json:"sinks"`
+	Strange   []string    `json:"strange,omitempty"` // requests at the vendor that no worker should make
+	Tampered  []tampering `json:"tampered,omitempty"`
+}
+
+// rules are the bounds that the fleet was started with.
+type rules struct {
+	Messages int           `json:"messages"` // admitted per session, window and gateway
+	Window   time.Duration `json:"window"`
+	Slots    int           `json:"slots"` // pool.max_connections of a gateway
+	Grace    time.Duration `json:"grace"`
+	Keys     []string      `json:"-"` // canary keys; never written down
+}
+
+// turn is one client's view of one question, from its first socket to its last.
+type turn struct {
+	Ask      asked     `json:"ask"`
+	ID       string    `json:"id"`
+	Again    int       `json:"again,omitempty"`  // the question that this one was asked in place of
+	Second   bool      `json:"second,omitempty"` // follows somebody else's run from a socket of its own
+	Policy   string    `json:"policy"`           // on_disconnect
+	Cancel   bool      `json:"cancel,omitempty"` // it meant to cancel
+	Asked    time.Time `json:"asked"`
+	Stopped  time.Time `json:"stopped,omitzero"` // when it said cancel
+	Sockets  []socket  `json:"sockets"`
+	Resumes  []resume  `json:"resumes,omitempty"`
+	Frames   []frame   `json:"frames"`
+	GaveUp   string    `json:"gave_up,omitempty"` // a code, or deadline
+	Replaced bool      `json:"replaced,omitempty"`
+}
+
+// socket is one WebSocket of a turn.
+type socket struct {
+	Gateway string    `json:"gateway"`
+	Opened  time.Time `json:"opened"`
+	Closed  time.Time `json:"closed"`
+	Why     string    `json:"why"`
+	Own     bool      `json:"own"` // the client itself closed it
+}
+
+// resume is one request to follow a run again.
+type resume struct {
+	At     time.Time `json:"at"`
+	Socket int       `json:"socket"`
+	Run    string    `json:"run"`
+	After  uint64    `json:"after"`
+}
+
+// frame is one message as it came.
+type frame struct {
+	At     time.Time       `json:"at"`
+	Socket int             `json:"socket"`
+	Raw    json.RawMessage `json:"raw"`
+}
+
+// call is one request at the vendor. An End of zero is a call that is open.
+type call struct {
+	N      int       `json:"n"`
+	Worker string    `json:"worker"`
+	Start  time.Time `json:"start"`
+	End    time.Time `json:"end,omitzero"`
+	How    string    `json:"how"` // done, closed by the worker, refused
+	Chunks int       `json:"chunks"`
+	Ask    asked     `json:"ask"`
+}
+
+// harm is what was done to whom.
+type harm struct {
+	Kind   string    `json:"kind"`
+	Target string    `json:"target"` // a process, or nats
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+}
+
+// Kinds of harm.
+const (
+	harmKill      = "kill"
+	harmPause     = "pause"
+	harmCut       = "cut"
+	harmBlackHole = "black hole"
+	harmOutage    = "outage"
+	harmDrain     = "drain"
+	harmTamper    = "tamper"
+)
+
+// targetBus stands for every process at once.
+const targetBus = "nats"
+
+// flood is one socket that asks faster than its limit.
+type flood struct {
+	Gateway string      `json:"gateway"`
+	Life    int         `json:"life"` // of the gateway: a restart forgets its windows
+	Asks    []admission `json:"asks"`
+}
+
+// admission is one question of a flood and what was decided about it.
+type admission struct {
+	N        int       `json:"n"`
+	Sent     time.Time `json:"sent"`
+	Answered time.Time `json:"answered,omitzero"`
+	Admitted bool      `json:"admitted"`
+}
+
+// sample is what was true at one moment under load. Only a quiet one, in which
+// nothing opened or closed at the harness, is compared exactly.
+type sample struct {
+	At      time.Time      `json:"at"`
+	Slots   map[string]int `json:"slots"`   // by gateway, as it says
+	Sockets map[string]int `json:"sockets"` // by gateway, as the harness holds them
+	Quiet   bool           `json:"quiet"`   // no socket opened or closed for a while
+	Runs    int            `json:"runs"`    // live ones, all workers together
+	Calls   int            `json:"calls"`   // open ones at the vendor
+	Known   bool           `json:"known"`   // every worker was asked, and no call began or ended meanwhile
+}
+
+// reading is the size of one process.
+type reading struct {
+	Process     string    `json:"process"`
+	Life        int       `json:"life"`
+	At          time.Time `json:"at"`
+	Goroutines  int       `json:"goroutines"`
+	Descriptors int       `json:"descriptors"`
+	Connections int       `json:"connections"`
+	Slots       int       `json:"slots"`
+	Runs        int       `json:"runs"`
+}
+
+// sink is a text in which no key may be.
+type sink struct {
+	Name string `json:"name"`
+	Text string `json:"-"`
+}
+
+// tampering is what one wire did to the messages on it.
+type tampering struct {
+	Process string   `json:"process"`
+	Counts  tampered `json:"counts"`
+}
+
+// clone copies what a control changes; texts and rules are shared.
+func (e *evidence) clone() *evidence {
+	c := *e
+	c.Turns = make([]*turn, len(e.Turns))
+	for i, t := range e.Turns {
+		copied := *t
+		copied.Frames = slices.Clone(t.Frames)
+		c.Turns[i] = &copied
+	}
+	c.Calls = slices.Clone(e.Calls)
+	c.Floods = slices.Clone(e.Floods)
+	for i := range c.Floods {
+		c.Floods[i].Asks = slices.Clone(e.Floods[i].Asks)
+	}
+	c.Settled = slices.Clone(e.Settled)
+	c.Sinks = slices.Clone(e.Sinks)
+	return &c
+}
+
+// disturbed tells whether one of the targets, or the bus under all of them, was
+// hit by one of the kinds between two moments, or had just recovered.
+func (e *evidence) disturbed(from, to time.Time, kinds []string, targets ...string) bool {
+	for _, f := range e.Harms {
+		if slices.Contains(kinds, f.Kind) && (f.Target == targetBus || slices.Contains(targets, f.Target)) &&
+			f.From.Before(to) && f.To.Add(recovery).After(from) {
+			return true
+		}
+	}
+	return false
+}
+
+// recovery is how long after a harm its traces may still be seen.
+const recovery = 2 * time.Second
+
+// separating are the harms that part a worker from its gateways.
+func separating() []string {
+	return []string{harmKill, harmPause, harmCut, harmBlackHole, harmOutage}
+}

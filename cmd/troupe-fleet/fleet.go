@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-chat/troupe/bus/natsproc"
+)
+
+// Size and settings of the fleet.
+const (
+	natsServers = 3
+	gateways    = 2
+	workers     = 3
+
+	vendorName   = "vendor"
+	maxSlots     = 2000
+	maxMessages  = 12
+	window       = 10 * time.Second
+	grace        = 30 * time.Second
+	gatewayDrain = 4 * time.Second
+	workerDrain  = 30 * time.Second // longer than any answer
+)
+
+// natsConfig makes a node that stopped answering noticed as fast as a client
+// notices it.
+const natsConfig = "ping_interval: \"2s\"\nwrite_deadline: \"5s\"\n"
+
+// fleet is everything that runs: NATS, gateways, workers, the vendor, and the
+// wires between them.
+type fleet struct {
+	dir     string
+	crew    *crew
+	nats    []*natsproc.Server
+	members []*member
+	vendor  *vendor
+	caller  *caller
+	keys    []string
+	rules   rules
+}
+
+// newFleet starts it and returns when a question could be asked.
+func newFleet(ctx context.Context, dir string, crew *crew) (_ *fleet, err error) {
+	f := &fleet{dir: dir, crew: crew, keys: canaries()}
+	f.rules = rules{Messages: maxMessages, Window: window, Slots: maxSlots, Grace: grace, Keys: f.keys}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	binary, err := buildTroupe(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if f.nats, err = natsproc.Cluster(ctx, natsServers, dir, natsConfig); err != nil {
+		return nil, err
+	}
+	if f.vendor, err = newVendor(crew, f.keys); err != nil {
+		return nil, err
+	}
+	if err = f.startMembers(ctx, binary); err != nil {
+		return nil, err
+	}
+	f.caller = &caller{
+		http: &http.Client{Transport: &http.Transport{MaxIdleConns: 1}}, ledger: newLedger(), address: f.address,
+		numbers: &atomic.Int64{}, userKey: f.keys[1],
+	}
+	return f, f.whole(ctx)
+}
+
+// canaries are the deployment's key and a user's own. They are like no other
+// text, so one of them anywhere is a leak.
+func canaries() []string {
+	return []string{"sk-canary-deployment-6f1d2c9b7e", "sk-canary-user-0a8e4d51c3"}
+}
+
+func (f *fleet) startMembers(ctx context.Context, binary string) error {
+	for i := range gateways + workers {
+		role, n := roleGateway, i+1
+		if i >= gateways {
+			role, n = roleWorker, i-gateways+1
+		}
+		m := &member{name: fmt.Sprintf("%s-%d", role, n), role: role, life: 1}
+		f.members = append(f.members, m)
+		if err := f.startMember(ctx, m, binary); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fleet) startMember(ctx context.Context, m *member, binary string) error {
+	var urls []string
+	for _, n := range f.nats {
+		p, err := newProxy(n.Addr())
+		if err != nil {
+			return err
+		}
+		m.proxies = append(m.proxies, p)
+		urls = append(urls, "nats://"+p.addr())
+	}
+	args := []string{m.role, "--bus.url=" + strings.Join(urls, ","), "--providers.vendor.base_url=" + f.vendor.baseURL(m.name)}
+	own, err := m.listeners()
+	if err != nil {
+		return err
+	}
+	m.proc, err = startProcess(ctx, processOptions{
+		Name: m.name, Binary: binary, Dir: f.dir, Env: []string{"FLEET_KEY=" + f.keys[0]},
+		Args: slices.Concat(args, own, settings()),
+	})
+	return err
+}
+
+// listeners picks the member's ports and says what it is started with for them.
+// Clients come with an address of their own, as from a proxy, or one limit would
+// be shared by all.
+func (m *member) listeners() ([]string, error) {
+	admin, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	m.admin = fmt.Sprintf("http://127.0.0.1:%d", admin)
+	args := []string{fmt.Sprintf("--http.admin_listen=127.0.0.1:%d", admin)}
+	if m.role == roleWorker {
+		return append(args, fmt.Sprintf("--worker.drain_timeout=%s", workerDrain)), nil
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	m.base = fmt.Sprintf("http://127.0.0.1:%d", port)
+	return append(args, fmt.Sprintf("--http.listen=127.0.0.1:%d", port), "--http.trusted_proxies=127.0.0.1",
+		fmt.Sprintf("--worker.drain_timeout=%s", gatewayDrain)), nil
+}
+
+// settings are the same for all: the limits out of the way but for the flooders'
+// one, keys by reference.
+func settings() []string {
+	return []string{
+		"--providers.vendor.type=openai", "--providers.vendor.api_keys=env:FLEET_KEY", "--default_provider=vendor",
+		fmt.Sprintf("--limits.messages.max=%d", maxMessages), fmt.Sprintf("--limits.messages.window=%s", window),
+		"--limits.connections.max=0", "--limits.sessions.max=0",
+		fmt.Sprintf("--pool.max_connections=%d", maxSlots),
+		fmt.Sprintf("--runs.grace=%s", grace), "--runs.keep=3m", "--runs.per_connection=64",
+		"--log.format=json",
+	}
+}
+
+// whole waits until every process is ready and every gateway knows every worker.
+func (f *fleet) whole(ctx context.Context) error {
+	for _, m := range f.members {
+		if err := m.ready(ctx); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	client := newHTTPClient()
+	for _, m := range f.of(roleGateway) {
+		for n := -1; n != workers; {
+			n = knownWorkers(ctx, client, m)
+			if n != workers && !sleep(ctx, 50*time.Millisecond) {
+				return fmt.Errorf("%s knows %d of %d workers; its log is %s", m.name, n, workers, m.proc.logFile())
+			}
+		}
+	}
+	return nil
+}
+
+// knownWorkers is how many workers a gateway says there are.
+func knownWorkers(ctx context.Context, client *http.Client, m *member) int {
+	page, err := fetch(ctx, client, m.admin+"/api/health")
+	if err != nil {
+		return -1
+	}
+	var health struct {
+		Workers int `json:"workers"`
+	}
+	if json.Unmarshal([]byte(page), &health) != nil {
+		return -1
+	}
+	return health.Workers
+}
+
+// of lists the members of a role.
+func (f *fleet) of(role string) (list []*member) {
+	for _, m := range f.members {
+		if m.role == role {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func (f *fleet) member(name string) *member {
+	for _, m := range f.members {
+		if m.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+func (f *fleet) address(gateway string) string { return f.member(gateway).base }
+
+// logs returns what every process has written in all its lives.
+func (f *fleet) logs() ([]sink, error) {
+	files, err := filepath.Glob(filepath.Join(f.dir, "*.log"))
+	if err != nil {
+		return nil, err
+	}
+	var all []sink
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sink{Name: filepath.Base(name), Text: string(data)})
+	}
+	return all, nil
+}
+
+// failures are faults of the harness itself.
+func (f *fleet) failures() error {
+	var errs []error
+	for _, text := range f.crew.failed() {
+		errs = append(errs, errors.New(text))
+	}
+	for _, m := range f.members {
+		for _, p := range m.proxies {
+			if err := p.failure(); err != nil {
+				errs = append(errs, fmt.Errorf("proxy of %s: %w", m.name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close ends all of it at once.
+func (f *fleet) close() {
+	for _, m := range f.members {
+		m.close()
+	}
+	for _, n := range f.nats {
+		n.Kill()
+	}
+	if f.vendor != nil {
+		f.vendor.close()
+	}
+}
