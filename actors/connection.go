@@ -64,6 +64,9 @@ type asking struct {
 	sought   string            // of a viewer: the run that it asked for
 	search   *search           // while its run is looked for by client_key
 	patient  bool              // it has waited for the roster to settle
+	keyed    bool              // the run has shown that it has the user's key
+	keys     int               // how often the key was sent to this run
+	unheard  int               // controls in a row for which nobody listened
 	hash     [sha256.Size]byte // of the content, to tell a repeat from a clash
 	timer    *time.Timer       // of the answer that is awaited
 	frame    protocol.Frame    // scratch of the hot path

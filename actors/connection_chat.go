@@ -193,8 +193,8 @@ func (c *connection) mayAsk(chat *protocol.Chat) *protocol.Error {
 		return &protocol.Error{Code: protocol.BusUnavailable, Message: "The message bus cannot be reached. Try again in a moment.", RetryAfter: 1}
 	case chat.ID == "" && c.unnamed() != nil:
 		return &protocol.Error{Code: protocol.RunInProgress, Message: "An answer is still being written. Cancel it, wait for its end, or give each chat an id."}
-	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
-		return &protocol.Error{Code: protocol.RunInProgress, Message: fmt.Sprintf("%d answers are being written on this connection already. Wait for one to end.", len(c.turns))}
+	case c.own() >= c.gateway.cfg.Runs.PerConnection:
+		return &protocol.Error{Code: protocol.RunInProgress, Message: fmt.Sprintf("%d answers are being written on this connection already. Wait for one to end.", c.own())}
 	}
 	return nil
 }

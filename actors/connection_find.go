@@ -19,10 +19,13 @@ import (
 // searchPatience is how long workers have to say which run a client_key means.
 const searchPatience = 250 * time.Millisecond
 
-// Bounds of what finds nothing, per client address: each costs the bus requests.
+// Bounds per client address: each costs the bus requests, a search one for every
+// worker.
 const (
-	missesMax    = 20
+	missesMax    = 20 // runs that were named and are not there
+	searchesMax  = 100
 	missesWindow = time.Minute
+	cancelsMax   = 8 // of others' runs, under way on one connection
 )
 
 // errand is why a client looks for a run.
@@ -53,8 +56,8 @@ func (c *connection) onCancel(ctx actor.Context, m *protocol.Cancel) {
 		t = c.byRun(m.RunID)
 	case m.ID != "":
 		t = c.byID(m.ID)
-	case len(c.turns) > 0:
-		t = c.turns[len(c.turns)-1]
+	case m.ClientKey == (protocol.ClientKey{}):
+		t = c.newest()
 	}
 	other := &asking{turn: turn{id: m.ID, forWhat: protocol.ForCancel}}
 	switch {
@@ -63,11 +66,35 @@ func (c *connection) onCancel(ctx actor.Context, m *protocol.Cancel) {
 	case m.RunID == "" && m.ClientKey == (protocol.ClientKey{}):
 		c.answer(protocol.ForCancel, "", protocol.NoActiveRun, "No turn is running that this could stop.", 0)
 	case c.tooManyMisses(protocol.ForCancel, m.RunID):
+	case len(c.turns)-c.own() >= cancelsMax:
+		c.answer(protocol.ForCancel, m.RunID, protocol.RateLimitExceeded, fmt.Sprintf(
+			"%d runs of other sockets are being stopped from here already. Try again in a moment.", cancelsMax), 1)
 	case m.RunID != "":
 		c.view(ctx, other, m.RunID)
 	default:
 		c.seek(ctx, other, toCancel, m.ClientKey)
 	}
+}
+
+// newest is the newest turn of this socket that the client can mean.
+func (c *connection) newest() *asking {
+	for _, t := range slices.Backward(c.turns) {
+		if t.forWhat != protocol.ForCancel {
+			return t
+		}
+	}
+	return nil
+}
+
+// own counts the turns that runs.per_connection bounds: not those that only stop
+// another socket's run.
+func (c *connection) own() (n int) {
+	for _, t := range c.turns {
+		if t.forWhat != protocol.ForCancel {
+			n++
+		}
+	}
+	return n
 }
 
 // answer is an error that answers a request and ends no turn.
@@ -86,7 +113,7 @@ func (c *connection) onResume(ctx actor.Context, m *protocol.Resume) {
 		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, "A turn of this id is running on this socket. Use another id.", 0)
 	case c.byRun(m.RunID) != nil:
 		c.answer(protocol.ForResume, m.RunID, protocol.InvalidMessage, followsAlready, 0)
-	case len(c.turns) >= c.gateway.cfg.Runs.PerConnection:
+	case c.own() >= c.gateway.cfg.Runs.PerConnection:
 		c.answer(protocol.ForResume, m.RunID, protocol.RunInProgress, "Too many answers are being written on this connection already.", 0)
 	case c.draining:
 		c.answer(protocol.ForResume, m.RunID, protocol.ShuttingDown, "This server is shutting down. Reconnect and resume.", 1)
@@ -111,6 +138,9 @@ func (c *connection) tooManyMisses(what, run string) bool {
 		"Too many runs were asked for that are not there: at most %d a minute. Try again in %d s.", missesMax, seconds(d.RetryAfter)), seconds(d.RetryAfter))
 	return true
 }
+
+// missed counts a run that the client named and that is not there.
+func (c *connection) missed() { c.gateway.misses.Message(time.Now(), c.client.Address, "") }
 
 // view follows a run that this socket did not start, or cancels it.
 func (c *connection) view(ctx actor.Context, t *asking, run string) {
@@ -140,6 +170,9 @@ func (c *connection) follow(ctx actor.Context, t *asking) {
 	case c.mustSettle(ctx, t):
 		return
 	default:
+		if !c.gateway.wasWorker(t.sought) { // one that died lately is no guess
+			c.missed()
+		}
 		c.apply(ctx, t, t.missing())
 		return
 	}
@@ -184,6 +217,11 @@ func (c *connection) seek(ctx actor.Context, t *asking, e errand, key protocol.C
 	t.search = &search{errand: e, key: key, heard: map[string]bool{}}
 	if !c.gateway.jobs.Connected() {
 		c.apply(ctx, t, t.noBus())
+		return
+	}
+	if d := c.gateway.searches.Message(time.Now(), c.client.Address, ""); !d.OK {
+		c.apply(ctx, t, t.fail(protocol.RateLimitExceeded, fmt.Sprintf(
+			"Too many runs were looked for by client_key: at most %d a minute. Try again in %d s.", searchesMax, seconds(d.RetryAfter)), seconds(d.RetryAfter)))
 		return
 	}
 	c.list(ctx, t)
@@ -252,6 +290,7 @@ func (c *connection) decide(ctx actor.Context, t *asking) {
 	case s.errand == toRepeat:
 		began = c.anew(ctx, t)
 	case s.best == nil:
+		c.missed()
 		c.apply(ctx, t, t.missing())
 	default:
 		c.found(ctx, t, s.best.Run)

@@ -67,6 +67,7 @@ func retryPause() time.Duration {
 func (c *connection) offer(ctx actor.Context, t *asking) {
 	c.gateway.followers.drop(t.to)
 	c.enlist(ctx, t)
+	t.keyed, t.keys, t.unheard = false, 0, 0
 	q, now := t.question, time.Now()
 	q.job.To, q.job.Job = t.to, newToken()
 	q.job.Sent, q.job.Deadline = now.UnixMilli(), now.Add(offerTimeout).UnixMilli()
@@ -97,12 +98,17 @@ func (c *connection) undeliverable(t *asking, err error) step {
 	return t.noBus()
 }
 
-// sendKey seals the user's key to the run's worker. The plain bytes live on
-// until the first chunk: a second attempt would need them.
+// sendKey seals the user's key to the run's worker, again and again until the
+// run shows that it has it: one word can be lost. The plain bytes live on until
+// the first text: a second attempt would need them.
 func (c *connection) sendKey(ctx actor.Context, t *asking) {
+	if t.state != turnAccepted || t.keyed || t.question == nil || !t.question.job.NeedsKey || t.keys == keysMax {
+		return
+	}
+	t.keys++
+	t.wait(after(c.sys, keyPause, ctx.Self(), &replied{to: t.to, reply: &bus.Reply{Type: replyKeyAgain}}))
 	public := c.gateway.publicKey(t.worker)
 	if public == nil { // a worker whose first beat is still on its way
-		t.wait(after(c.sys, keyPause, ctx.Self(), &replied{to: t.to, reply: &bus.Reply{Type: replyKeyAgain}}))
 		return
 	}
 	sealed, err := bus.Seal(public, t.question.key.Reveal(), bus.SealInfo(t.run, t.provider))
@@ -115,9 +121,19 @@ func (c *connection) sendKey(ctx actor.Context, t *asking) {
 	c.control(t, &bus.Control{Type: bus.ControlKey, Sealed: sealed})
 }
 
+// hasKey: the run has begun, so it has the user's key.
+func (c *connection) hasKey(t *asking) {
+	if t.keyed || t.question == nil || !t.question.job.NeedsKey {
+		return
+	}
+	t.keyed = true
+	t.wait(nil)
+}
+
 const (
-	keyPause      = 100 * time.Millisecond
-	replyKeyAgain = "key_again" // from a connection to itself, never on the bus
+	keyPause      = 250 * time.Millisecond
+	keysMax       = int(keyPatience / keyPause) // longer a run does not wait for it
+	replyKeyAgain = "key_again"                 // from a connection to itself, never on the bus
 )
 
 // control sends one word to the run of a turn.
@@ -145,9 +161,6 @@ func (c *connection) finish(t *asking, f *protocol.Frame) {
 	c.gateway.followers.drop(t.to)
 	if i := slices.Index(c.turns, t); i >= 0 {
 		c.turns = slices.Delete(c.turns, i, i+1)
-	}
-	if f.Code == protocol.RunNotFound {
-		c.gateway.misses.Message(time.Now(), c.client.Address, "")
 	}
 	if q := t.question; q != nil && (t.attempt > 0 || t.run != "") { // what the limiter refused never was a run
 		c.account(t, f)
@@ -203,11 +216,11 @@ func (c *connection) onChunk(ctx actor.Context, m *chunkArrived) {
 	if t == nil {
 		return
 	}
-	t.spoke = time.Now()
+	t.spoke, t.unheard = time.Now(), 0
 	switch t.chunk(m.seq, m.text) {
 	case chunkNext:
-		if t.seq == 1 && t.question != nil {
-			t.question.key.Zero() // no second attempt after this
+		if t.seq == 1 {
+			c.begun(t)
 		}
 		t.heard = t.spoke
 		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
@@ -228,14 +241,28 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 	if e.Run != "" && e.Run != t.run && !c.adopt(ctx, t, e) {
 		return
 	}
-	t.spoke = time.Now()
+	t.spoke, t.unheard = time.Now(), 0
 	switch e.Type {
 	case bus.EventSnapshot:
 		c.apply(ctx, t, t.snapshot(e))
+		if t.seq > 0 {
+			c.begun(t)
+		}
 	case bus.EventStatus:
+		if e.State == protocol.StateStreaming {
+			c.hasKey(t)
+		}
 		c.apply(ctx, t, t.silent(e.Seq))
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.apply(ctx, t, t.ended(e))
+	}
+}
+
+// begun: text is there, so there is no second attempt that would need the key.
+func (c *connection) begun(t *asking) {
+	c.hasKey(t)
+	if t.question != nil {
+		t.question.key.Zero()
 	}
 }
 
@@ -251,50 +278,73 @@ func (c *connection) adopt(ctx actor.Context, t *asking, e *bus.Event) bool {
 	return t.run == e.Run && t.live()
 }
 
+// onReplied takes an answer by what the turn waits for: one that comes twice, or
+// too late, must not stop the clock of what it is waiting for now.
 func (c *connection) onReplied(ctx actor.Context, m *replied) {
 	t, r := c.byTo(m.to), m.reply
-	if t == nil {
+	switch {
+	case t == nil:
 		if r.Type == bus.ReplyAccepted {
 			c.gateway.release(m.to, r)
 		}
-		return
+	case t.state == turnSeeking:
+		c.onSought(ctx, t, r)
+	case r.Type == bus.ReplyAccepted:
+		c.onAccepted(ctx, t, r)
+	case t.state == turnOffered:
+		c.onTurnedDown(ctx, t, r)
+	case t.state == turnFinding:
+		c.onFound(ctx, t, r)
+	case r.Type == replyKeyAgain:
+		c.sendKey(ctx, t)
+	case r.Type == bus.ReplyMissing: // it was known, and went down with its worker's memory
+		c.apply(ctx, t, t.missing())
+	case r.Type == bus.ReplyRefused && r.Run == t.run && t.run != "":
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
 	}
-	if r.Type == bus.ReplyAccepted && r.Run == t.run {
+}
+
+func (c *connection) onAccepted(ctx actor.Context, t *asking, r *bus.Reply) {
+	if r.Run == t.run {
 		return // the bus repeated it
 	}
-	if t.state == turnSeeking {
-		c.onSought(ctx, t, r)
+	s := t.accepted(r.Run, r.Worker, t.question != nil && t.question.job.NeedsKey)
+	if s.verb == doRelease {
+		c.gateway.release(t.to, r)
+		c.secede(ctx, t)
 		return
 	}
-	if r.Type != bus.ReplyAccepted { // a second accept must not stop what the first one started
+	t.spoke = time.Now()
+	t.wait(nil)
+	c.apply(ctx, t, s)
+}
+
+// onTurnedDown: a worker does not take the job.
+func (c *connection) onTurnedDown(ctx actor.Context, t *asking, r *bus.Reply) {
+	switch r.Type {
+	case bus.ReplyBusy:
+		t.wait(nil)
+		c.apply(ctx, t, t.noRoom(time.Now(), true))
+	case bus.ReplyRefused:
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
+	}
+}
+
+// onFound: the worker says whether it has the run that is looked for.
+func (c *connection) onFound(ctx actor.Context, t *asking, r *bus.Reply) {
+	switch r.Type {
+	case bus.ReplyFound:
 		t.spoke = time.Now()
 		t.wait(nil)
-	}
-	switch r.Type {
-	case bus.ReplyAccepted:
-		s := t.accepted(r.Run, r.Worker, t.question != nil && t.question.job.NeedsKey)
-		if s.verb == doRelease {
-			c.gateway.release(m.to, r)
-			c.secede(ctx, t)
-			return
-		}
-		t.wait(nil)
-		c.apply(ctx, t, s)
-	case bus.ReplyBusy:
-		c.apply(ctx, t, t.noRoom(time.Now(), true))
-	case bus.ReplyFound:
 		if t.id == "" && c.byID(r.Name) == nil {
 			t.id = r.Name
 		}
 		c.apply(ctx, t, t.found(r.Run, t.worker))
 	case bus.ReplyMissing:
+		c.missed()
 		c.apply(ctx, t, t.missing())
 	case bus.ReplyRefused:
 		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
-	case replyKeyAgain:
-		if t.state == turnAccepted {
-			c.sendKey(ctx, t)
-		}
 	}
 }
 
@@ -305,18 +355,31 @@ func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
 	if t == nil {
 		return
 	}
-	switch {
-	case t.state != turnOffered:
-		switch t.state {
-		case turnFinding:
-			c.apply(ctx, t, t.missing())
-		case turnSeeking: // of a worker that is gone: it has nothing
-			c.onSought(ctx, t, &bus.Reply{Type: bus.ReplyMissing})
+	switch t.state {
+	case turnOffered:
+		t.wait(nil)
+		if c.gateway.offered(t.provider) {
+			c.apply(ctx, t, t.noRoom(time.Now(), false))
+			return
 		}
-	case c.gateway.offered(t.provider):
-		c.apply(ctx, t, t.noRoom(time.Now(), false))
-	default:
 		c.apply(ctx, t, t.fail(protocol.NoWorkers, "No worker serves this provider at the moment.", noWorkersRetry))
+	case turnFinding:
+		c.apply(ctx, t, t.missing())
+	case turnSeeking: // of a worker that is gone: it has nothing
+		c.onSought(ctx, t, &bus.Reply{Type: bus.ReplyMissing})
+	case turnAccepted, turnStreaming:
+		c.onUnheard(ctx, t)
+	}
+}
+
+// onUnheard: nobody listened where the turn's run should. The roster judges
+// workers that beat; of one that it does not know twice in a row is enough.
+func (c *connection) onUnheard(ctx actor.Context, t *asking) {
+	if viewOf(&c.gateway.roster).workers[t.worker] != nil {
+		return
+	}
+	if t.unheard++; t.unheard >= probesFailed {
+		c.lost(ctx, t)
 	}
 }
 
@@ -390,8 +453,11 @@ func (c *connection) letGo(t *asking) { c.gateway.say(c.goodbye(t)) }
 // back.
 func (c *connection) goodbye(t *asking) leaving {
 	policy, run := protocol.OnDisconnectGrace, t.run
-	if t.stopping || (t.question != nil && t.id == "") {
+	switch q := t.question; {
+	case t.stopping || (q != nil && t.id == ""):
 		policy = protocol.OnDisconnectCancel
+	case q != nil:
+		policy = graceOf(q.job.OnDisconnect)
 	}
 	if run == "" {
 		run = t.sought
@@ -408,6 +474,8 @@ func (c *connection) onBusBack(ctx actor.Context) {
 		if t.stopping && t.run != "" {
 			c.control(t, &bus.Control{Type: bus.ControlCancel})
 		}
+		t.keys = 0
+		c.sendKey(ctx, t)
 		c.apply(ctx, t, t.heal())
 	}
 }

@@ -320,7 +320,7 @@ func TestChatKey(t *testing.T) {
 		h.bus.locked(func() { h.bus.beating = []*bus.Beat{beat} })
 		pass(beatEvery + keyPause)
 		sent := h.bus.wordsOf(bus.ControlKey)
-		require.Len(t, sent, 1)
+		require.NotEmpty(t, sent)
 		plain, err := pair.Open(sent[0].Sealed, bus.SealInfo("w1-a", "vendor"))
 		require.NoError(t, err)
 		require.Equal(t, "sk-canary", string(plain))

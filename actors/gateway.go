@@ -55,9 +55,12 @@ type Gateway struct {
 	log       zerolog.Logger
 	metrics   *Metrics
 	gate      *gate
-	misses    *limit.Windows // resumes and cancels that found no run, by address
+	misses    *limit.Windows // runs that were named and are not there, by address
+	searches  *limit.Windows // of client_keys, by address
 	leases    *limit.Leases
 	followers *followers
+	words     *recent[uint64, leaving]  // the last one about each follower that is gone
+	buried    *recent[string, struct{}] // workers that are gone
 	root      *actor.PID
 	pool      *actor.PID
 	rosterPID *actor.PID
@@ -101,6 +104,8 @@ func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *
 		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
 		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
 		misses: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: missesMax, Window: missesWindow}}),
+		words:  newRecent[uint64, leaving](wordsKept), buried: newRecent[string, struct{}](workersKept),
+		searches: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: searchesMax, Window: missesWindow}}),
 	}
 	g.log = log.With().Str("gateway", g.id).Logger()
 	g.gate = &gate{
@@ -171,6 +176,7 @@ func (g *Gateway) tick(now time.Time) {
 	g.watchBus(now)
 	g.gate.sweep(now)
 	g.misses.Sweep(now)
+	g.searches.Sweep(now)
 	if now.Sub(g.lookedAt) >= silenceCheck {
 		g.lookedAt = now
 		for _, pid := range g.followers.live() {

@@ -48,6 +48,9 @@ func (g *Gateway) disown(e *bus.Event) {
 	switch e.Type {
 	case bus.EventStatus:
 		c.Type = bus.ControlGone
+		if said, ok := g.words.get(e.To); ok && said.control.Run == e.Run {
+			c = said.control // it was lost: the turn moved, or its client left
+		}
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.Type = bus.ControlAck
 	default:
@@ -136,6 +139,7 @@ func (g *Gateway) leave(s *Session, byServer bool) {
 
 // say tells a worker now, or owes it.
 func (g *Gateway) say(l leaving) {
+	g.words.put(l.control.To, l)
 	if errors.Is(g.jobs.Control(l.worker, l.control), bus.ErrDisconnected) {
 		g.owe(l)
 	}
@@ -178,6 +182,20 @@ func (g *Gateway) workerOf(run string) (string, bool) {
 	}
 	return b.ID, true
 }
+
+// wasWorker tells whether a run_id names a worker that this gateway has known and
+// that is gone.
+func (g *Gateway) wasWorker(run string) bool {
+	token, _, _ := strings.Cut(run, runSeparator)
+	_, ok := g.buried.get(token)
+	return ok
+}
+
+// Bounds of what a gateway remembers of those who are gone.
+const (
+	wordsKept   = 1 << 13
+	workersKept = 1 << 10
+)
 
 // runSeparator stands between a run's worker and its random part.
 const runSeparator = "-"

@@ -113,5 +113,11 @@ func (g *Gateway) policy(chat *protocol.Chat) string {
 	}
 }
 
-// graceOf is the policy where the server, not the client, ended the socket.
-func graceOf(string) string { return protocol.OnDisconnectGrace }
+// graceOf is the policy where the server, not the client, ended the socket: the
+// run waits at least for grace.
+func graceOf(policy string) string {
+	if policy == protocol.OnDisconnectContinue {
+		return policy
+	}
+	return protocol.OnDisconnectGrace
+}

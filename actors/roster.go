@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,8 +46,8 @@ func (r *roster) Receive(ctx actor.Context) {
 	case *rosterTick:
 		r.onTick(m.now)
 	case *unreachable:
-		if r.pulse.unreachable(m.worker, m.now) {
-			r.forget(m.worker, "lost")
+		if peer := peerOf(bus.RoleWorker, m.worker); r.pulse.unreachable(peer, m.now) {
+			r.forget(peer, "lost")
 		}
 	}
 }
@@ -55,14 +56,23 @@ func (r *roster) Receive(ctx actor.Context) {
 // beat is over: NATS says at once when nobody listens there.
 func (r *roster) onTick(now time.Time) {
 	lost, suspects := r.pulse.look(now)
-	for _, id := range lost {
-		r.forget(id, "lost")
+	for _, peer := range lost {
+		r.forget(peer, "lost")
 	}
-	for _, id := range suspects {
-		if r.workers[id] != nil {
+	for _, peer := range suspects {
+		if role, id := roleOf(peer); role == bus.RoleWorker {
 			r.gateway.probe(id)
 		}
 	}
+}
+
+// peerOf names a process for the pulse. The role is part of it: who may beat as a
+// gateway cannot speak for a worker.
+func peerOf(role, id string) string { return role + "/" + id }
+
+func roleOf(peer string) (role, id string) {
+	role, id, _ = strings.Cut(peer, "/")
+	return role, id
 }
 
 // onStarted begins with what was known before a crash, so that a worker that
@@ -72,27 +82,29 @@ func (r *roster) onStarted(now time.Time) {
 	v := viewOf(&r.gateway.roster)
 	for id, b := range v.workers {
 		r.workers[id] = b
-		r.pulse.heard(id, now)
+		r.pulse.heard(peerOf(bus.RoleWorker, id), now)
 	}
 	for id, b := range v.gateways {
 		r.gateways[id] = b
-		r.pulse.heard(id, now)
+		if id != r.gateway.id {
+			r.pulse.heard(peerOf(bus.RoleGateway, id), now)
+		}
 	}
-	delete(r.pulse.peers, r.gateway.id)
 }
 
 func (r *roster) onBeat(m *beatHeard) {
 	b := m.beat
+	peer := peerOf(b.Role, b.ID)
 	switch {
 	case b.Role == bus.RoleGateway && b.ID == r.gateway.id:
 		r.pulse.own(m.received)
 		r.gateway.heardItself(m.received)
 	case b.Leaving:
-		r.pulse.forget(b.ID)
-		r.forget(b.ID, "left")
+		r.pulse.forget(peer)
+		r.forget(peer, "left")
 		return
 	default:
-		r.pulse.heard(b.ID, m.received)
+		r.pulse.heard(peer, m.received)
 	}
 	if b.Role == bus.RoleGateway {
 		r.gateways[b.ID] = b
@@ -121,10 +133,11 @@ func (r *roster) offerRoom(b *bus.Beat) {
 	}
 }
 
-// forget takes a worker out of the view and tells everyone who follows a run
+// forget takes a process out of the view and tells everyone who follows a run
 // there.
-func (r *roster) forget(id, how string) {
-	if r.gateways[id] != nil {
+func (r *roster) forget(peer, how string) {
+	role, id := roleOf(peer)
+	if role == bus.RoleGateway {
 		delete(r.gateways, id)
 		r.publish()
 		return
@@ -132,6 +145,7 @@ func (r *roster) forget(id, how string) {
 	if r.workers[id] == nil {
 		return
 	}
+	r.gateway.buried.put(id, struct{}{})
 	delete(r.workers, id)
 	r.publish()
 	lost := r.gateway.followers.at(id)

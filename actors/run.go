@@ -186,6 +186,9 @@ func (r *run) onKey(ctx actor.Context, sealed []byte) {
 		return
 	}
 	r.call(ctx, protocol.NewSecret(plain))
+	if r.state == runStreaming {
+		r.saySeq() // the gateway need not send it again
+	}
 }
 
 func (r *run) onKeyLate(ctx actor.Context) {
@@ -384,9 +387,13 @@ func (r *run) sayName() {
 // saySeq tells the followers how far the run is, and whose it is.
 func (r *run) saySeq() {
 	r.named = true
+	state := protocol.StateStreaming
+	if r.state == runWaitingKey {
+		state = protocol.StateWaiting
+	}
 	for _, f := range r.record.followers {
 		r.worker.speaker.Publish(f.gateway, &bus.Event{
-			Type: bus.EventStatus, To: f.to, Run: r.record.id, Seq: r.script.seq(), State: protocol.StateStreaming,
+			Type: bus.EventStatus, To: f.to, Run: r.record.id, Seq: r.script.seq(), State: state,
 		}, false)
 	}
 }

@@ -111,7 +111,7 @@ func (r *run) account(e *bus.Event) {
 	m.runs.WithLabelValues(job.Provider, e.Type).Inc()
 	m.chunkGap.Observe(r.gap.Seconds())
 	line := r.log.Info().Str("outcome", e.Type).Str("provider", job.Provider).Uint64("chunks", r.script.seq()).
-		Int("bytes", r.raw).Dur("took", time.Since(r.called))
+		Int("bytes", r.raw).Dur("took", time.Since(r.record.begun))
 	if e.Code != "" {
 		line = line.Str("code", e.Code)
 	}
@@ -290,6 +290,7 @@ func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
 	}
 	if c.Type == bus.ControlRelease { // its accept came too late: no client knows this run
 		policy, r.nobody = protocol.OnDisconnectCancel, true
+		r.worker.runs.disinherit(r.record)
 	}
 	r.alone(ctx, policy)
 }

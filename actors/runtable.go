@@ -249,6 +249,20 @@ func (t *runTable) take(pid *actor.PID) *runRecord {
 	}
 	delete(t.byPID, pid.Id)
 	delete(t.byID, r.id)
+	t.disown(r)
+	t.unkeep(r)
+	return r
+}
+
+// disinherit takes a run from its owner: its turn has another one.
+func (t *runTable) disinherit(r *runRecord) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.disown(r)
+}
+
+// disown forgets by whose key a run would be found. The caller holds the lock.
+func (t *runTable) disown(r *runRecord) {
 	if o, ok := ownerOf(r.job.Session, r.job.ClientKey); ok {
 		left := slices.DeleteFunc(t.byKey[o], func(other *runRecord) bool { return other == r })
 		t.byKey[o] = left
@@ -256,6 +270,4 @@ func (t *runTable) take(pid *actor.PID) *runRecord {
 			delete(t.byKey, o)
 		}
 	}
-	t.unkeep(r)
-	return r
 }
