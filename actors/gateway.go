@@ -59,7 +59,7 @@ type Gateway struct {
 	searches  *limit.Windows // of client_keys, by address
 	leases    *limit.Leases
 	followers *followers
-	words     *recent[uint64, leaving]  // the last one about each follower that is gone
+	words     *recent[attempt, leaving] // the last one about each follower that is gone
 	buried    *recent[string, struct{}] // workers that are gone
 	root      *actor.PID
 	pool      *actor.PID
@@ -104,7 +104,7 @@ func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *
 		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
 		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
 		misses: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: missesMax, Window: missesWindow}}),
-		words:  newRecent[uint64, leaving](wordsKept), buried: newRecent[string, struct{}](workersKept),
+		words:  newRecent[attempt, leaving](wordsKept), buried: newRecent[string, struct{}](workersKept),
 		searches: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: searchesMax, Window: missesWindow}}),
 	}
 	g.log = log.With().Str("gateway", g.id).Logger()
@@ -284,7 +284,7 @@ func (g *Gateway) drainSpread(until time.Time) time.Duration {
 }
 
 // Drain stops admitting, lets live turns end until ctx ends, then closes every
-// connection. It returns when all are closed or a second after ctx ended.
+// connection. It returns when all are closed, or soon after ctx ended (drainRest).
 func (g *Gateway) Drain(ctx context.Context) {
 	g.draining.Store(true)
 	until, ok := ctx.Deadline()
@@ -295,16 +295,19 @@ func (g *Gateway) Drain(ctx context.Context) {
 	poll(ctx, func() bool { return g.counts.active.Load() == 0 })
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainRest)
 	defer cancel()
-	words, enough := context.WithTimeout(last, drainRest/2)
+	words, enough := context.WithTimeout(last, drainWords)
 	defer enough()
 	poll(words, func() bool { return g.followers.count() == 0 })
 	g.sys.root.Send(g.children, &closeAll{})
 	poll(last, func() bool { return g.counts.active.Load() == 0 })
 }
 
-// drainRest is what a drain may take beyond its deadline: half for the workers'
-// last words, half for the clients' last frames.
-const drainRest = time.Second
+// What a drain may take beyond its deadline. It is about half of the second in
+// which a process has to be gone: there is a tree to stop and a bus to flush.
+const (
+	drainWords = 300 * time.Millisecond // for the workers' last words
+	drainRest  = 550 * time.Millisecond // and then for the clients' last frames
+)
 
 // poll waits for done or the end of ctx: a drain is rare, and nothing has to be
 // told about it.

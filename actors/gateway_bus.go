@@ -45,14 +45,18 @@ func (g *Gateway) disown(e *bus.Event) {
 		return
 	}
 	c := &bus.Control{Run: e.Run, Gateway: g.id, To: e.To}
+	said, spoken := g.words.get(attempt{e.To, e.Run}) // and lost: the turn moved, or its client left
 	switch e.Type {
 	case bus.EventStatus:
 		c.Type = bus.ControlGone
-		if said, ok := g.words.get(e.To); ok && said.control.Run == e.Run {
-			c = said.control // it was lost: the turn moved, or its client left
+		if spoken {
+			c = said.control
 		}
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.Type = bus.ControlAck
+		if spoken && said.control.Type == bus.ControlRelease {
+			c = said.control
+		}
 	default:
 		return
 	}
@@ -126,8 +130,21 @@ func (g *Gateway) unsettled(now time.Time) time.Duration {
 	return max(0, g.sys.at(m).Sub(now))
 }
 
+// release tells a run that nobody wants it. An accept that the bus repeats must
+// not change what was said to its run before.
 func (g *Gateway) release(to uint64, r *bus.Reply) {
-	_ = g.jobs.Control(r.Worker, &bus.Control{Type: bus.ControlRelease, Run: r.Run, Gateway: g.id, To: to}) // else the run's own clock ends it
+	l := leaving{worker: r.Worker, control: &bus.Control{Type: bus.ControlRelease, Run: r.Run, Gateway: g.id, To: to}}
+	if _, spoken := g.words.get(attempt{to, r.Run}); spoken {
+		_ = g.jobs.Control(l.worker, l.control) // nothing, where its follower is gone already
+		return
+	}
+	g.say(l)
+}
+
+// attempt is one run and the name under which a turn followed it.
+type attempt struct {
+	to  uint64
+	run string
 }
 
 // leave tells the workers that a connection follows its runs no more.
@@ -139,7 +156,7 @@ func (g *Gateway) leave(s *Session, byServer bool) {
 
 // say tells a worker now, or owes it.
 func (g *Gateway) say(l leaving) {
-	g.words.put(l.control.To, l)
+	g.words.put(attempt{l.control.To, l.control.Run}, l)
 	if errors.Is(g.jobs.Control(l.worker, l.control), bus.ErrDisconnected) {
 		g.owe(l)
 	}
@@ -186,9 +203,9 @@ func (g *Gateway) workerOf(run string) (string, bool) {
 // wasWorker tells whether a run_id names a worker that this gateway has known and
 // that is gone.
 func (g *Gateway) wasWorker(run string) bool {
-	token, _, _ := strings.Cut(run, runSeparator)
+	token, _, whole := strings.Cut(run, runSeparator)
 	_, ok := g.buried.get(token)
-	return ok
+	return ok && whole
 }
 
 // Bounds of what a gateway remembers of those who are gone.

@@ -95,8 +95,10 @@ func takeTwice(t *testing.T, id string, at, deaf time.Duration) {
 	require.Zero(t, second.Active())
 	require.Empty(t, second.runs.live(), "nobody can come back for the second run")
 	freed := h.bus.wordsOf(bus.ControlRelease)
-	require.Len(t, freed, 1)
-	require.Equal(t, second.ID(), freed[0].worker)
+	require.NotEmpty(t, freed)
+	for _, w := range freed { // said again to what it says before it has heard of it
+		require.Equal(t, second.ID(), w.worker)
+	}
 
 	if id == "" {
 		require.Equal(t, []string{"chunk  1 a", "chunk  2 b", "chunk  3 c", "chunk  4 d", "complete  5 abcd"}, c.tale())

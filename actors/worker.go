@@ -336,16 +336,22 @@ func (w *Worker) Drain(ctx context.Context) {
 
 func (w *Worker) idle() bool { return w.active.Load() == 0 }
 
-// Stop ends the tree and says goodbye.
+// Stop ends the tree: runs that are not over say that this worker shuts down, to
+// its Speaker, which has to outlive it. Leave follows.
 func (w *Worker) Stop(ctx context.Context) {
 	w.draining.Store(true)
 	if w.stopTick != nil {
 		w.stopTick()
 	}
+	w.sys.stop(ctx, w.root)
+}
+
+// Leave says goodbye. It comes when all that runs had to say has left the
+// Speaker: who hears a goodbye first takes an answer for lost that was told.
+func (w *Worker) Leave() {
 	b := w.beat(time.Now())
 	b.Leaving = true
-	_ = w.bus.Beat(b)
-	w.sys.stop(ctx, w.root)
+	_ = w.bus.Beat(b) // without a bus its silence says the same
 }
 
 // gatewayRoster knows which gateways live. A lost one takes its followers along.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -66,6 +65,7 @@ type workerSide struct {
 	actors  *actors.Worker
 	service *bus.Service      // what it tells who asks which workers there are
 	server  *transport.Server // nil in serve, and without http.admin_listen
+	ended   bool
 }
 
 // outgoingBytes bounds the events of one worker that wait for the bus.
@@ -288,62 +288,4 @@ func (a *app) buses() []*bus.Bus {
 		all = append(all, a.worker.bus)
 	}
 	return all
-}
-
-// drain ends what lives here in order, until ctx ends: no new clients and jobs,
-// live runs to their end, every client told, then the listeners.
-func (a *app) drain(ctx context.Context) {
-	if server := a.server(); server != nil {
-		server.Drain()
-	}
-	over := make(chan struct{})
-	a.sys.Go("drain worker", func() {
-		defer close(over)
-		if a.worker != nil {
-			a.worker.actors.Drain(ctx)
-		}
-	})
-	if a.gateway != nil {
-		a.gateway.actors.Drain(ctx)
-	}
-	<-over
-}
-
-// stop ends what is left. Parts that were never started are skipped.
-func (a *app) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	var errs []error
-	if g := a.gateway; g != nil {
-		if g.server != nil {
-			errs = append(errs, g.server.Shutdown(ctx))
-		}
-		if g.actors != nil {
-			g.actors.Stop(ctx)
-		}
-	}
-	if w := a.worker; w != nil {
-		if w.service != nil {
-			errs = append(errs, w.service.Close(ctx))
-		}
-		if w.actors != nil {
-			w.actors.Stop(ctx)
-		}
-		if w.out != nil {
-			errs = append(errs, w.out.Close(ctx))
-		}
-		if w.server != nil {
-			errs = append(errs, w.server.Shutdown(ctx))
-		}
-	}
-	errs = append(errs, closeAll(a.vendors))
-	for _, b := range a.buses() {
-		errs = append(errs, b.Close(ctx))
-	}
-	if a.nats != nil {
-		a.nats.Shutdown()
-	}
-	if err := errors.Join(errs...); err != nil {
-		a.log.Debug().Err(err).Msg("Stopped with leftovers")
-	}
 }

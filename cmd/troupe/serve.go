@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -31,7 +34,7 @@ func serve(ctx context.Context, p serveParams) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	a.drain(drain)
-	a.stop(context.WithoutCancel(ctx))
+	a.stop(ctx)
 	p.Log.Info().Msg("Troupe stopped")
 	return err
 }
@@ -76,6 +79,137 @@ func reload(a *app, p serveParams, running *config.Config) *config.Config {
 	}
 	e.Msg("Configuration reloaded")
 	return wanted
+}
+
+// What may be taken beyond a drain's deadline, whatever clients, vendors and the
+// bus do: less than a second in all. A worker ends while its gateways still pass
+// on what it says. Each step has its share from its own beginning, so that none
+// leaves the next one a clock that has run out.
+const (
+	shareWords = 200 * time.Millisecond // runs that must end say so
+	shareStop  = 100 * time.Millisecond // a tree, or what listens, ends
+	shareBus   = 150 * time.Millisecond // the bus takes what was said
+)
+
+// within runs one step of the end under a clock of its own.
+func within(ctx context.Context, share time.Duration, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), share)
+	defer cancel()
+	return step(ctx)
+}
+
+// drain ends what lives here in order, until ctx ends: no new clients and jobs,
+// live runs to their end, every client told. It returns at most 550 ms after.
+func (a *app) drain(ctx context.Context) {
+	if server := a.server(); server != nil {
+		server.Drain()
+	}
+	over := make(chan struct{})
+	a.sys.Go("drain worker", func() {
+		defer close(over)
+		if a.worker != nil {
+			a.drainWorker(ctx)
+		}
+	})
+	if a.gateway != nil {
+		a.gateway.actors.Drain(ctx)
+	}
+	<-over
+}
+
+// drainWorker lets runs go on until ctx ends. Then the whole worker ends, before
+// the gateway here, which still passes on what its runs say last.
+func (a *app) drainWorker(ctx context.Context) {
+	over := make(chan struct{})
+	a.sys.Go("drain runs", func() {
+		defer close(over)
+		a.worker.actors.Drain(ctx)
+	})
+	select {
+	case <-over:
+		return // early: who comes back for an answer may still find it
+	case <-ctx.Done():
+	}
+	select {
+	case <-over:
+	case <-time.After(shareWords): // a vendor's call does not end: its run ends with the tree
+	}
+	a.leftovers(a.worker.end(ctx))
+}
+
+// end stops the tree, sends all that its runs said last, and says goodbye only
+// then. A second call is nothing.
+func (w *workerSide) end(ctx context.Context) error {
+	if w.ended {
+		return nil
+	}
+	w.ended = true
+	if w.out == nil {
+		return nil // it never had a word to say
+	}
+	if w.actors != nil {
+		_ = within(ctx, shareStop, func(ctx context.Context) error { w.actors.Stop(ctx); return nil })
+	}
+	return within(ctx, shareBus, w.leave)
+}
+
+// leave is for a worker whose tree has ended.
+func (w *workerSide) leave(ctx context.Context) error {
+	err := w.out.Close(ctx)
+	if w.actors != nil {
+		w.actors.Leave()
+	}
+	if w.service != nil {
+		err = errors.Join(err, w.service.Close(ctx))
+	}
+	return err
+}
+
+// stop ends what is left. Parts that were never started are skipped.
+func (a *app) stop(ctx context.Context) {
+	var errs []error
+	if g := a.gateway; g != nil {
+		if g.server != nil {
+			errs = append(errs, within(ctx, shareStop, g.server.Shutdown))
+		}
+		if g.actors != nil {
+			_ = within(ctx, shareStop, func(ctx context.Context) error { g.actors.Stop(ctx); return nil })
+		}
+	}
+	if w := a.worker; w != nil {
+		errs = append(errs, w.end(ctx))
+		if w.server != nil {
+			errs = append(errs, within(ctx, shareStop, w.server.Shutdown))
+		}
+	}
+	errs = append(errs, closeAll(a.vendors), within(ctx, shareBus, a.closeBuses))
+	if a.nats != nil {
+		a.nats.Shutdown()
+	}
+	a.leftovers(errors.Join(errs...))
+}
+
+// closeBuses closes all at once: a server that does not answer costs each of them
+// the whole of ctx.
+func (a *app) closeBuses(ctx context.Context) error {
+	all := a.buses()
+	errs := make([]error, len(all))
+	var closing sync.WaitGroup
+	for i, b := range all {
+		closing.Add(1)
+		a.sys.Go("close bus", func() {
+			defer closing.Done()
+			errs[i] = b.Close(ctx)
+		})
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}
+
+func (a *app) leftovers(err error) {
+	if err != nil {
+		a.log.Debug().Err(err).Msg("Stopped with leftovers")
+	}
 }
 
 // descriptorReserve is kept for listeners, the bus, files and half-open
