@@ -65,7 +65,7 @@ type Bus struct {
 // Connect returns a Bus that keeps itself connected until Close. A server that
 // is away is not an error: the Bus waits for it, and Connected tells. An error
 // is a configuration that can never work. It tries each server once before it
-// returns, at most half a second each without TLS.
+// returns, at most half a second for each address without TLS.
 func Connect(cfg Config, o Options) (*Bus, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

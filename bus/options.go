@@ -17,7 +17,7 @@ const (
 	pingInterval    = 1500 * time.Millisecond
 	maxPingsOut     = 2
 	dialTimeout     = 500 * time.Millisecond
-	// A TLS handshake is several round trips and a dial may try several addresses.
+	// A TLS handshake is several round trips.
 	dialTimeoutTLS = 2 * time.Second
 	// The in-process server has no network to fail on, only a busy processor.
 	dialTimeoutInProcess = 5 * time.Second
@@ -32,6 +32,7 @@ func (b *Bus) clientOptions(cfg Config) ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name(b.opts.Name),
 		nats.Timeout(dialTimeoutFor(cfg)),
+		nats.SetCustomDialer(newDialer(dialTimeoutFor(cfg))),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // else a second refused log-in ends the client for good
