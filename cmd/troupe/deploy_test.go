@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +30,8 @@ type deployed struct {
 	admin string            // where its health is asked for
 }
 
-// afterDrain is what a process may take besides worker.drain_timeout: a second
-// for last words, two to close, and some for a busy machine.
+// afterDrain is what a process is given besides worker.drain_timeout: the second
+// that it may take for last words and goodbyes, and some for a busy machine.
 const afterDrain = 5 * time.Second
 
 func (d deployed) load(t *testing.T) *config.Config {
@@ -138,14 +139,14 @@ func composed(t *testing.T, image deployed) (all []deployed) {
 			Grace       string            `yaml:"stop_grace_period"`
 			ReadOnly    bool              `yaml:"read_only"`
 			CapDrop     []string          `yaml:"cap_drop"`
-			Networks    []string          `yaml:"networks"`
+			Networks    yaml.Node         `yaml:"networks"` // a list, or a map with what they are told
 			Volumes     []string          `yaml:"volumes"`
 		} `yaml:"services"`
 		Networks map[string]any `yaml:"networks"`
 	}
 	require.NoError(t, yaml.Unmarshal([]byte(readDoc(t, "deploy/compose.yaml")), &file))
 	for name, s := range file.Services {
-		for _, n := range s.Networks {
+		for _, n := range namesOf(t, s.Networks) {
 			require.Contains(t, file.Networks, n, name)
 		}
 		for _, v := range s.Volumes {
@@ -167,6 +168,19 @@ func composed(t *testing.T, image deployed) (all []deployed) {
 	}
 	require.Len(t, all, 4)
 	return all
+}
+
+// namesOf reads what YAML may say as a list or as a map.
+func namesOf(t *testing.T, n yaml.Node) (names []string) {
+	t.Helper()
+	if n.Kind == yaml.SequenceNode {
+		require.NoError(t, n.Decode(&names))
+		return names
+	}
+	var m map[string]any
+	require.NoError(t, n.Decode(&m))
+	require.NotEmpty(t, m)
+	return slices.Collect(maps.Keys(m))
 }
 
 // unitOf reads a systemd unit or another file of its kind: section and key to
