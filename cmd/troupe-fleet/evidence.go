@@ -16,6 +16,7 @@ type evidence struct {
 	Calls     []call      `json:"calls"`
 	Harms     []harm      `json:"harms"`
 	Floods    []flood     `json:"floods"`
+	Crowds    []crowd     `json:"crowds,omitempty"`
 	Samples   []sample    `json:"samples"`
 	Baselines []reading   `json:"baselines"`
 	Settled   []reading   `json:"settled"`

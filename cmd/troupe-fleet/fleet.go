@@ -23,7 +23,7 @@ const (
 	workers     = 3
 
 	vendorName   = "vendor"
-	maxSlots     = 2000
+	maxSlots     = 2000 // twice the streams that may be asked for
 	maxMessages  = 12
 	window       = 10 * time.Second
 	grace        = 30 * time.Second
@@ -39,6 +39,7 @@ const natsConfig = "ping_interval: \"2s\"\nwrite_deadline: \"5s\"\n"
 // wires between them.
 type fleet struct {
 	dir     string
+	slots   int // pool.max_connections of each gateway
 	crew    *crew
 	nats    []*natsproc.Server
 	members []*member
@@ -48,10 +49,16 @@ type fleet struct {
 	rules   rules
 }
 
-// newFleet starts it and returns when a question could be asked.
-func newFleet(ctx context.Context, dir string, crew *crew) (_ *fleet, err error) {
-	f := &fleet{dir: dir, crew: crew, keys: canaries()}
-	f.rules = rules{Messages: maxMessages, Window: window, Slots: maxSlots, Grace: grace, Keys: f.keys}
+// slotsFor is what one gateway needs when all clients of a round are at it: their
+// sockets, second ones for a few, a flooder, and a little for sockets whose client
+// is at its next one already. Not more, or the bound would never be met.
+func slotsFor(streams int) int { return min(streams+streams/8+1+16, maxSlots) }
+
+// newFleet starts it for rounds of so many streams, and returns when a question
+// could be asked.
+func newFleet(ctx context.Context, dir string, streams int, crew *crew) (_ *fleet, err error) {
+	f := &fleet{dir: dir, slots: slotsFor(streams), crew: crew, keys: canaries()}
+	f.rules = rules{Messages: maxMessages, Window: window, Slots: f.slots, Grace: grace, Keys: f.keys}
 	defer func() {
 		if err != nil {
 			f.close()
@@ -115,7 +122,7 @@ func (f *fleet) startMember(ctx context.Context, m *member, binary string) error
 	}
 	m.proc, err = startProcess(ctx, processOptions{
 		Name: m.name, Binary: binary, Dir: f.dir, Env: []string{"FLEET_KEY=" + f.keys[0]},
-		Args: slices.Concat(args, own, settings()),
+		Args: slices.Concat(args, own, settings(f.slots)),
 	})
 	return err
 }
@@ -144,12 +151,12 @@ func (m *member) listeners() ([]string, error) {
 
 // settings are the same for all: the limits out of the way but for the flooders'
 // one, keys by reference.
-func settings() []string {
+func settings(slots int) []string {
 	return []string{
 		"--providers.vendor.type=openai", "--providers.vendor.api_keys=env:FLEET_KEY", "--default_provider=vendor",
 		fmt.Sprintf("--limits.messages.max=%d", maxMessages), fmt.Sprintf("--limits.messages.window=%s", window),
 		"--limits.connections.max=0", "--limits.sessions.max=0",
-		fmt.Sprintf("--pool.max_connections=%d", maxSlots),
+		fmt.Sprintf("--pool.max_connections=%d", slots),
 		fmt.Sprintf("--runs.grace=%s", grace), "--runs.keep=3m", "--runs.per_connection=64",
 		"--log.format=json",
 	}

@@ -23,6 +23,7 @@ type follower struct {
 	ended    bool
 	askAgain bool          // the question may be asked as a new one
 	wait     time.Duration // before that, at least
+	away     bool          // the gateway had no room for this socket
 	second   *follower
 	done     chan struct{} // closed when second has ended
 }
@@ -41,6 +42,10 @@ func (f *follower) follow(ctx context.Context) {
 		}
 		err := f.listen(ctx)
 		f.part(ctx, err)
+		if f.away {
+			f.away = false
+			sleep(ctx, f.backoff.next())
+		}
 	}
 	if f.second != nil {
 		<-f.done
@@ -170,6 +175,7 @@ func (f *follower) refused(ctx context.Context, b *body) (leave bool, err error)
 	case b.For == "cancel":
 		return false, nil // the end that it missed is on its way
 	}
+	f.away = true
 	return true, nil // of the socket: another one may do
 }
 

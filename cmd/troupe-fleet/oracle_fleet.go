@@ -10,7 +10,8 @@ const (
 	returnTime = 3 * time.Second // from the end of a harm until what it hid is cleared
 )
 
-// judgeSlots: I3.
+// judgeSlots: I3. What the gateway says is compared with what it may hold, and,
+// where nothing moves, with the sockets that the harness has there.
 func (v *verdict) judgeSlots() {
 	for _, s := range v.Samples {
 		for gateway, slots := range s.Slots {
@@ -22,9 +23,55 @@ func (v *verdict) judgeSlots() {
 			}
 		}
 	}
+	for _, c := range v.Crowds {
+		if beside := v.inside(c.Gateway, c.At); c.Admitted+beside > v.Rules.Slots {
+			v.add(inv3, 0, "%s let %d of a crowd in beside %d other sockets, the limit is %d", c.Gateway, c.Admitted, beside, v.Rules.Slots)
+		}
+	}
 	for _, r := range v.Settled {
 		if r.Slots != 0 {
 			v.add(inv3, 0, "%s holds %d slots at rest", r.Process, r.Slots)
+		}
+	}
+}
+
+// inside counts the sockets of clients that a gateway had let in and that stayed
+// in: one that closed soon after may have been given back already.
+func (v *verdict) inside(gateway string, at time.Time) (n int) {
+	for i := range v.views {
+		w := &v.views[i]
+		for j, s := range w.Sockets {
+			if s.Gateway == gateway && s.Closed.After(at.Add(closeTime)) && w.heardOn(j, at) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// heardOn tells whether a socket of the turn had been let in: it heard more than a
+// refusal.
+func (w *view) heardOn(socket int, before time.Time) bool {
+	for i, f := range w.Frames {
+		if f.Socket == socket && f.At.Before(before) && w.bodies[i].Type != typeError {
+			return true
+		}
+	}
+	return false
+}
+
+// crowdsRefused: a crowd met the bound at every gateway, and whoever did not get
+// in was told why.
+func crowdsRefused(v *verdict) {
+	if len(v.Crowds) == 0 {
+		v.add(expected, 0, "no crowd came")
+	}
+	for _, c := range v.Crowds {
+		switch {
+		case c.Refused == 0:
+			v.add(expected, 0, "%s let all %d of a crowd in, more than fit", c.Gateway, c.Asked)
+		case len(c.Strange) > 0:
+			v.add(expected, 0, "%d of %d of a crowd met something else at %s: %s", len(c.Strange), c.Asked, c.Gateway, c.Strange[0])
 		}
 	}
 }

@@ -192,6 +192,24 @@ func TestJudgeNamesWhatIsBroken(t *testing.T) {
 		"they differ while sockets come and go": {func(e *evidence) {
 			e.Samples[0].Slots["gateway-1"], e.Samples[0].Quiet = 4, false
 		}, nil},
+		"a crowd that fits": {func(e *evidence) {
+			e.Crowds = []crowd{{Gateway: "gateway-1", At: at(300 * time.Millisecond), Admitted: 7}}
+			for _, t := range e.Turns {
+				t.Sockets[0].Closed = at(2 * time.Second)
+			}
+		}, nil},
+		"a crowd beyond the bound": {func(e *evidence) {
+			e.Crowds = []crowd{{Gateway: "gateway-1", At: at(300 * time.Millisecond), Admitted: 8}}
+			for _, t := range e.Turns {
+				t.Sockets[0].Closed = at(2 * time.Second)
+			}
+		}, []string{inv3}},
+		"a crowd in place of sockets that closed": {func(e *evidence) {
+			e.Crowds = []crowd{{Gateway: "gateway-1", At: at(300 * time.Millisecond), Admitted: 8}}
+		}, nil},
+		"more sockets than there are slots": {func(e *evidence) {
+			e.Samples[0].Slots["gateway-1"], e.Samples[0].Sockets["gateway-1"] = 3, 11
+		}, []string{inv3}},
 		"more slots than there are": {func(e *evidence) {
 			e.Samples[0].Slots["gateway-1"], e.Samples[0].Quiet = 11, false
 		}, []string{inv3}},

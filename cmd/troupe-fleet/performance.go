@@ -28,7 +28,7 @@ var errRed = errors.New("not all green")
 func (p *performance) play(ctx context.Context) error {
 	began := time.Now()
 	p.report.say("building and starting %d NATS servers, %d gateways, %d workers", natsServers, gateways, workers)
-	f, err := newFleet(ctx, p.dir, &crew{})
+	f, err := newFleet(ctx, p.dir, p.streams, &crew{})
 	if err != nil {
 		return err
 	}

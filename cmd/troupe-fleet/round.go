@@ -25,6 +25,7 @@ type round struct {
 	samples  []sample
 	turns    []*turn
 	floods   []flood
+	crowds   []crowd
 }
 
 // clientDeadline bounds one client.

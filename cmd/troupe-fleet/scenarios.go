@@ -24,8 +24,8 @@ func scenarios() []scenario {
 	untouched := []expectation{allComplete, noSocketLost}
 	return []scenario{
 		{
-			name: "calm", about: "no fault; a tenth of the clients cancel", plan: fickle, play: playCalm,
-			expect: []expectation{noSocketLost, honestEnds, noError},
+			name: "calm", about: "no fault; a tenth of the clients cancel, and a crowd asks each gateway for more sockets than fit", plan: fickle, play: playCalm,
+			expect: []expectation{noSocketLost, honestEnds, noError, crowdsRefused},
 		},
 		{
 			name: "kill-worker", about: "kill -9 of a worker", plan: short, play: playKillWorker,
@@ -72,7 +72,35 @@ func scenarios() []scenario {
 
 var errNoVictim = errors.New("no process is left to be a victim")
 
-func playCalm(context.Context, *round, *dice) error { return nil }
+// playCalm sends a crowd to each gateway when the streams have their sockets.
+func playCalm(ctx context.Context, r *round, rng *dice) error {
+	if !sleep(ctx, crowdAfter) {
+		return nil
+	}
+	inside, _ := r.caller.ledger.look()
+	var all crew
+	for _, g := range r.of(roleGateway) {
+		visitors := make([]visitor, r.rules.Slots-inside[g.name]+crowdOver)
+		for i := range visitors {
+			visitors[i] = stranger(rng)
+		}
+		all.start("crowd", func() {
+			members := &crew{}
+			seen := r.caller.fill(ctx, members, g.name, visitors, crowdStays)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.crowds = append(r.crowds, seen)
+			for _, text := range members.failed() {
+				r.crew.fail(text)
+			}
+		})
+	}
+	all.wait()
+	for _, text := range all.failed() {
+		r.crew.fail(text)
+	}
+	return nil
+}
 
 func playKillWorker(ctx context.Context, r *round, rng *dice) error {
 	return r.killOne(ctx, rng, roleWorker)
