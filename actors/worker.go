@@ -193,7 +193,7 @@ func (w *Worker) freeSlot() {
 }
 
 // balance leaves the queue groups at the cap, so that jobs go where there is
-// room, and returns below 90 % of it. It looks at the count under its lock:
+// room, and returns at 90 % of it. It looks at the count under its lock:
 // whoever changed the count last looks last.
 func (w *Worker) balance() {
 	w.queues.Lock()

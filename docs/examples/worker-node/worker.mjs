@@ -54,7 +54,7 @@ function read(msg) {
   console.error("skipped a malformed message on", msg.subject);
 }
 
-// balance leaves the queue group when there is no room and comes back below 90 %.
+// balance leaves the queue group when there is no room and comes back at 90 %.
 // Draining, not unsubscribing: jobs that were delivered already are still handled.
 function balance() {
   if (queue && (draining || active >= MAX_RUNS)) {
