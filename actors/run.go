@@ -35,7 +35,7 @@ var (
 
 // Clocks of a run besides its provider's.
 const (
-	keyPatience  = 5 * time.Second        // for the sealed key after the accept
+	keyPatience  = 30 * time.Second       // for the sealed key after the accept: the bus may be away meanwhile
 	stopPatience = 2 * time.Second        // for the provider call to return after a cancel
 	saySeqEvery  = 5 * time.Second        // a silent run says its last seq
 	nameAgain    = 150 * time.Millisecond // after the accept a run says its name once more: accepts can be lost

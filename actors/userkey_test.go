@@ -178,7 +178,7 @@ func (b *keyless) Control(worker string, c *bus.Control) error {
 // TestKeyLost: however many times the bus loses the key, its run gets it, opens
 // one and calls the vendor once; those that come late after all change nothing.
 func TestKeyLost(t *testing.T) {
-	for _, lose := range []int{0, 1, 10} {
+	for _, lose := range []int{0, 1, 10, 24} { // 24: an outage of six seconds
 		t.Run(fmt.Sprintf("%d times", lose), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var calls []string
