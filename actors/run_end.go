@@ -303,11 +303,11 @@ func (r *run) alone(ctx actor.Context, policy string) {
 		if r.nobody {
 			ctx.Stop(ctx.Self())
 		}
+	case r.state == runWaitingKey: // who had the key is gone
+		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
 	case policy == protocol.OnDisconnectContinue:
 	case policy == protocol.OnDisconnectGrace:
 		after(r.sys, r.worker.cfg.Runs.Grace, ctx.Self(), &graceOver{round: r.round})
-	case r.state == runWaitingKey:
-		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
 	default:
 		r.stopCall(ctx, errCancelled)
 	}

@@ -275,3 +275,18 @@ func TestKeySaidSoLong(t *testing.T) {
 		h.empty()
 	})
 }
+
+// TestKeyNobodyElseHas: a run that waits for its key and whose follower has gone
+// ends at once, whatever the policy: nobody else has that key.
+func TestKeyNobodyElseHas(t *testing.T) {
+	for _, policy := range []string{protocol.OnDisconnectCancel, protocol.OnDisconnectGrace, protocol.OnDisconnectContinue} {
+		bubble(t, func(t *testing.T) {
+			b := newBench(t, talker("a"), nil)
+			run := b.job(bus.Job{Name: "1", NeedsKey: true, OnDisconnect: policy})
+			require.Equal(t, 1, b.worker.Active())
+			b.control(bus.Control{Type: bus.ControlGone, Run: run, To: 1, OnDisconnect: policy})
+			pass(0)
+			require.Zero(t, b.worker.Active(), policy)
+		})
+	}
+}
