@@ -48,7 +48,7 @@ cross: ## build for the other systems
 	done
 
 .PHONY: test-fleet
-test-fleet: ## break a whole fleet for some ten minutes and judge what clients saw
+test-fleet: ## break a whole fleet for some twelve minutes and judge what clients saw
 	$(GO) run ./cmd/troupe-fleet
 
 .PHONY: bench

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ type evidence struct {
 	Harms     []harm      `json:"harms"`
 	Floods    []flood     `json:"floods"`
 	Crowds    []crowd     `json:"crowds,omitempty"`
+	Loads     []load      `json:"loads,omitempty"`
 	Samples   []sample    `json:"samples"`
 	Baselines []reading   `json:"baselines"`
 	Settled   []reading   `json:"settled"`
@@ -107,6 +109,29 @@ const (
 
 // targetBus stands for every process at once.
 const targetBus = "nats"
+
+// load is what was burned on the machine beside the fleet.
+type load struct {
+	From    time.Time     `json:"from"`
+	To      time.Time     `json:"to"`
+	Burners int           `json:"burners"` // processes that never rest
+	CPUs    int           `json:"cpus"`    // of the machine, or of what it may use
+	Burned  time.Duration `json:"burned"`  // CPU time that the burners got
+}
+
+// share is the part of all CPU time that the burners got, 0 to 1.
+func (l load) share() float64 {
+	all := l.To.Sub(l.From) * time.Duration(l.CPUs)
+	if all <= 0 {
+		return 0
+	}
+	return float64(l.Burned) / float64(all)
+}
+
+// String sums it up.
+func (l load) String() string {
+	return fmt.Sprintf("%d burners got %.0f %% of %d CPUs for %s", l.Burners, 100*l.share(), l.CPUs, l.To.Sub(l.From).Round(100*time.Millisecond))
+}
 
 // flood is one socket that asks faster than its limit.
 type flood struct {

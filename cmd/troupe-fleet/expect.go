@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// fullShare is what burners get at least of a machine that they fill: they are
+// twice as many as its CPUs and always ready, and the fleet leaves them more.
+const fullShare = 0.25
+
 // expectation is what a scenario asks beyond the invariants.
 type expectation func(*verdict)
 
@@ -77,6 +81,27 @@ func toldInTime(v *verdict) {
 	waits := v.killedToTold()
 	if len(waits) > 0 && percentile(waits, 99) > tellTime {
 		v.add(expected, 0, "p99 from the kill of a worker to a word is %s of %d streams", percentile(waits, 99).Round(time.Millisecond), len(waits))
+	}
+}
+
+// fullLoad: whenever something was killed, burners had filled the machine before,
+// and did until its clients had to be told.
+func fullLoad(v *verdict) {
+	if len(v.Loads) == 0 {
+		v.add(expected, 0, "nobody burned")
+	}
+	for _, l := range v.Loads {
+		if l.share() < fullShare {
+			v.add(expected, 0, "%s: that is no load", l)
+		}
+	}
+	for _, h := range v.Harms {
+		covered := slices.ContainsFunc(v.Loads, func(l load) bool {
+			return l.From.Before(h.From.Add(-loadBefore)) && l.To.After(h.From.Add(tellTime))
+		})
+		if h.Kind == harmKill && !covered {
+			v.add(expected, 0, "%s was killed at %s, and nobody burned all around that moment", h.Target, h.From.Format(time.TimeOnly))
+		}
 	}
 }
 

@@ -28,6 +28,15 @@ func TestExpectations(t *testing.T) {
 			e.Harms = []harm{gatewayKilled}
 		}
 	}
+	busy := func(change func(*load)) func(*evidence) {
+		return func(e *evidence) {
+			h := killed
+			h.From = at(2 * time.Second)
+			l := load{From: at(0), To: at(10 * time.Second), Burners: 4, CPUs: 2, Burned: 15 * time.Second}
+			change(&l)
+			e.Harms, e.Loads = []harm{h}, []load{l}
+		}
+	}
 	for name, c := range map[string]struct {
 		expect expectation
 		change func(*evidence)
@@ -48,6 +57,12 @@ func TestExpectations(t *testing.T) {
 		"left, and the call ended":         {leaversStopped, leaves(time.Second), false},
 		"left, and the call went on":       {leaversStopped, leaves(4 * time.Second), true},
 		"left, and others complete":        {allButLeaversComplete, leaves(time.Second), false},
+		"killed under load":                {fullLoad, busy(func(*load) {}), false},
+		"nobody burned":                    {fullLoad, lost(time.Second), true},
+		"burned too late":                  {fullLoad, busy(func(l *load) { l.From = at(1500 * time.Millisecond) }), true},
+		"burned too short":                 {fullLoad, busy(func(l *load) { l.To = at(3 * time.Second) }), true},
+		"burners that rested":              {fullLoad, busy(func(l *load) { l.Burned = time.Second }), true},
+		"burners that never were":          {fullLoad, busy(func(l *load) { *l = load{} }), true},
 		"a gateway's death cost an answer": {allButLeaversComplete, lost(time.Second), true},
 	} {
 		t.Run(name, func(t *testing.T) {

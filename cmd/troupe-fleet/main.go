@@ -28,6 +28,13 @@ import (
 )
 
 func main() {
+	if asBurner(os.Args[1:]) {
+		if problems := burn(os.Stdin); len(problems) > 0 {
+			fmt.Fprintln(os.Stderr, "troupe-fleet: burner:", strings.Join(problems, "; "))
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -113,11 +113,12 @@ func TestReportTellsWhatWasRed(t *testing.T) {
 	rep := newReport(&out)
 	v := newVerdict(genuine())
 	v.breaches = []breach{{Invariant: inv3, What: "a slot too many"}}
+	v.Loads = []load{{From: at(0), To: at(10 * time.Second), Burners: 4, CPUs: 2, Burned: 15 * time.Second}}
 	rep.round(&round{scenario: scenarios()[0], seeds: []uint64{4}}, v, "evidence.json", time.Second)
 	rep.controls(8, []string{"I3 (a slot that nobody gave back): the verdict stayed green"})
 	rep.table(time.Minute)
 	require.Equal(t, 2, rep.red)
-	for _, want := range []string{"seed 4", "RED", "I3: a slot too many", "evidence.json", "controls 8/9 red", "| calm | **1 red** | 3 | 3 |"} {
+	for _, want := range []string{"seed 4", "RED", "4 burners got 75 % of 2 CPUs for 10s", "I3: a slot too many", "evidence.json", "controls 8/9 red", "| calm | **1 red** | 3 | 3 |"} {
 		require.Contains(t, out.String(), want)
 	}
 	require.NotContains(t, out.String(), strings.TrimSpace(canaries()[0]))

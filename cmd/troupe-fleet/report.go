@@ -75,6 +75,9 @@ func (r *report) round(p *round, v *verdict, evidence string, took time.Duration
 	if evidence != "" && len(v.breaches) > 0 {
 		r.say("  evidence: %s", evidence)
 	}
+	for _, l := range v.Loads {
+		r.say("  %s", l)
+	}
 	for _, t := range v.Tampered {
 		c := t.Counts
 		r.say("  wires of %s: %d messages, %d repeated, %d dropped, %d swapped, %d late", t.Process, c.Seen, c.Repeated, c.Dropped, c.Reordered, c.Delayed)
@@ -122,7 +125,7 @@ func (r *report) table(took time.Duration) {
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d | %d | %s | %s |\n", name, word, f.Streams, f.Complete, f.Stopped,
 			strings.Join(told, ", "), f.Lost, f.Twice, p50, p99)
 	}
-	b.WriteString("\np50 and p99: calm, from a cancel to the vendor's closed connection; kill-worker, from the kill to the client's end or new run;\nkill-gateway, from the kill to the resumed stream.\n")
+	b.WriteString("\np50 and p99: calm, from a cancel to the vendor's closed connection; kill-worker and kill-worker-busy, from the kill to the client's end or new run;\nkill-gateway, from the kill to the resumed stream.\n")
 	fmt.Fprintf(&b, "Under load slots were compared with sockets %d times, open calls with live runs %d times.\n", slots, calls)
 	fmt.Fprintf(&b, "%s in all\n", took.Round(time.Second))
 	fmt.Fprint(r.out, b.String())
@@ -130,7 +133,7 @@ func (r *report) table(took time.Duration) {
 
 // latency is the figure that belongs to a scenario.
 func (f *figures) latency(scenario string) (p50, p99 string) {
-	values := map[string][]time.Duration{"calm": f.Cancels, "kill-worker": f.Told, "kill-gateway": f.Resumed}[scenario]
+	values := map[string][]time.Duration{"calm": f.Cancels, "kill-worker": f.Told, "kill-worker-busy": f.Told, "kill-gateway": f.Resumed}[scenario]
 	if len(values) == 0 {
 		return "", ""
 	}

@@ -26,6 +26,7 @@ type round struct {
 	turns    []*turn
 	floods   []flood
 	crowds   []crowd
+	loads    []load
 }
 
 // clientDeadline bounds one client.

@@ -32,6 +32,10 @@ func scenarios() []scenario {
 			expect: []expectation{noSocketLost, toldInTime, othersUntouched},
 		},
 		{
+			name: "kill-worker-busy", about: "kill -9 of a worker within 10 s in which other processes want all CPUs twice", plan: long, play: playKillWorkerBusy,
+			expect: []expectation{fullLoad, noSocketLost, honestEnds, toldInTime, othersUntouched},
+		},
+		{
 			name: "kill-gateway", about: "kill -9 of a gateway; its clients resume at the other, but for a few that leave", plan: leaver, play: playKillGateway,
 			expect: []expectation{allButLeaversComplete, leaversStopped},
 		},

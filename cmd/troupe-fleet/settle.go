@@ -162,7 +162,7 @@ func (r *round) collect(ctx context.Context, spoils []tampering) (*evidence, err
 	calls, strange := r.vendor.take(r.began)
 	e := &evidence{
 		Scenario: r.scenario.name, Seeds: r.seeds, Rules: r.rules, Turns: r.turns, Calls: calls, Harms: r.harms,
-		Floods: r.floods, Crowds: r.crowds, Samples: r.samples, Settled: settled, Sinks: append(sinks, logs...), Strange: strange, Tampered: spoils,
+		Floods: r.floods, Crowds: r.crowds, Loads: r.loads, Samples: r.samples, Settled: settled, Sinks: append(sinks, logs...), Strange: strange, Tampered: spoils,
 	}
 	for _, m := range r.members {
 		if before, ok := m.rested(); ok {
