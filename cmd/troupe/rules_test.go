@@ -23,10 +23,10 @@ func mayImport(room string) []string {
 	switch room {
 	case "transport/protocol", "actors/limit", "bus":
 		return nil
-	case "transport", "actors/provider":
+	case "transport", "actors/provider", "actors/upstream":
 		return []string{"transport/protocol"}
 	case "actors":
-		return []string{"transport/protocol", "actors/limit", "actors/provider", "bus"}
+		return []string{"transport/protocol", "actors/limit", "actors/provider", "actors/upstream", "bus"}
 	case "config":
 		return []string{"transport", "transport/protocol", "actors", "actors/limit", "actors/provider", "bus"}
 	default: // cmd: wiring, and whatever a benchmark needs
@@ -49,7 +49,7 @@ func onlyUser() map[string][]string {
 
 // rooms are the packages that imports are judged by, the longest first.
 func rooms() []string {
-	return []string{"transport/protocol", "actors/provider", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
+	return []string{"transport/protocol", "actors/provider", "actors/upstream", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
 }
 
 func roomOf(dir string) string {
