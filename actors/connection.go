@@ -69,6 +69,7 @@ type asking struct {
 	unheard  int               // controls in a row for which nobody listened
 	hash     [sha256.Size]byte // of the content, to tell a repeat from a clash
 	timer    *time.Timer       // of the answer that is awaited
+	resumed  time.Time         // when the run was last asked for what is missing
 	frame    protocol.Frame    // scratch of the hot path
 }
 

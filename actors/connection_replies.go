@@ -30,7 +30,7 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 	case r.Type == bus.ReplyMissing: // it was known, and went down with its worker's memory
 		c.apply(ctx, t, t.missing())
 	case r.Type == bus.ReplyRefused && r.Run == t.run && t.run != "":
-		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
 	}
 }
 
@@ -56,7 +56,7 @@ func (c *connection) onTurnedDown(ctx actor.Context, t *asking, r *bus.Reply) {
 		t.wait(nil)
 		c.apply(ctx, t, t.noRoom(time.Now(), true))
 	case bus.ReplyRefused:
-		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *connection) onFound(ctx actor.Context, t *asking, r *bus.Reply) {
 		c.missed()
 		c.apply(ctx, t, t.missing())
 	case bus.ReplyRefused:
-		c.apply(ctx, t, t.fail(known(r.Code), r.Message, 0))
+		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
 	}
 }
 
@@ -90,6 +90,10 @@ func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
 		t.wait(nil)
 		if c.gateway.offered(t.provider) {
 			c.apply(ctx, t, t.noRoom(time.Now(), false))
+			return
+		}
+		if t.spare != nil {
+			c.apply(ctx, t, t.spared())
 			return
 		}
 		c.apply(ctx, t, t.fail(protocol.NoWorkers, "No worker serves this provider at the moment.", noWorkersRetry))

@@ -32,9 +32,15 @@ func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 	case doCancel:
 		c.control(t, &bus.Control{Type: bus.ControlCancel})
 	case doHeal:
+		t.resumed = time.Now()
 		c.control(t, &bus.Control{Type: bus.ControlResume, After: t.seq, Cut: t.after})
 	case doAck:
 		c.control(t, &bus.Control{Type: bus.ControlAck})
+	case doMove:
+		c.control(t, &bus.Control{Type: bus.ControlAck})
+		t.question.job.Avoid = []string{t.worker}
+		t.run, t.worker = "", ""
+		c.offer(ctx, t)
 	}
 	if s.end {
 		if t.search != nil && t.search.errand == toRepeat {
@@ -70,6 +76,11 @@ func (c *connection) offer(ctx actor.Context, t *asking) {
 	t.keyed, t.keys, t.unheard = false, 0, 0
 	q, now := t.question, time.Now()
 	q.job.To, q.job.Job = t.to, newToken()
+	if !t.avoiding {
+		q.job.Avoid = nil
+	}
+	q.job.Movable = t.attempt < t.attempts && c.gateway.hasOther(t.provider)
+	t.movable = q.job.Movable
 	q.job.Sent, q.job.Deadline = now.UnixMilli(), now.Add(offerTimeout).UnixMilli()
 	if err := c.gateway.jobs.Ask(&q.job); err != nil {
 		c.apply(ctx, t, c.undeliverable(t, err))
@@ -187,6 +198,10 @@ func (c *connection) onChunk(ctx actor.Context, m *chunkArrived) {
 		t.heard = t.spoke
 		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
 		c.socket.Send(&t.frame)
+	case chunkIgnored:
+		if t.healing && t.spoke.Sub(t.resumed) > t.patience() { // what would heal it was lost, too
+			c.apply(ctx, t, t.heal())
+		}
 	case chunkGap:
 		c.apply(ctx, t, t.heal())
 	case chunkTooMuch:
@@ -210,10 +225,16 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 		if t.seq > 0 {
 			c.begun(t)
 		}
+	case bus.EventReasoning:
+		if t.named && t.live() {
+			c.hasKey(t)
+			c.apply(ctx, t, step{send: true, frame: protocol.Frame{Type: protocol.TypeReasoning, Named: true, ID: t.id, RunID: t.run, Text: e.Text}})
+		}
 	case bus.EventStatus:
-		if e.State == protocol.StateStreaming {
+		if e.State == protocol.StateStreaming || e.State == protocol.StateQueued {
 			c.hasKey(t)
 		}
+		c.apply(ctx, t, t.placed(e))
 		c.apply(ctx, t, t.silent(e.Seq))
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.apply(ctx, t, t.ended(e))
@@ -247,7 +268,7 @@ func (c *connection) onOfferLate(ctx actor.Context, to uint64) {
 	}
 	switch t.state {
 	case turnOffered:
-		c.apply(ctx, t, t.noRoom(time.Now(), true))
+		c.apply(ctx, t, t.noAccept(time.Now()))
 	case turnFinding: // its answer may still come, when nobody listens any more
 		c.letGo(t)
 		c.apply(ctx, t, t.missing())

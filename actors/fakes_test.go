@@ -161,6 +161,7 @@ type fakeBus struct {
 	answers  []answer
 	events   []told
 	beats    []bus.Beat
+	bills    []bus.UsageRecord
 	dropping func(*bus.Event) bool
 	losing   func(*bus.Reply) bool
 }
@@ -232,6 +233,17 @@ func (b *fakeBus) Beat(beat *bus.Beat) error {
 	if w != nil {
 		w.Heard(beat, now)
 	}
+	return nil
+}
+
+// Usage keeps a record, unless the bus is down.
+func (b *fakeBus) Usage(r *bus.UsageRecord) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return bus.ErrDisconnected
+	}
+	b.bills = append(b.bills, *r)
 	return nil
 }
 

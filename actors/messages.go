@@ -5,7 +5,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-chat/troupe/actors/limit"
-	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -101,6 +100,8 @@ type (
 		received time.Time
 	}
 	rosterTick struct{ now time.Time }
+	// tellRests says that a worker met something at a vendor that others should know.
+	tellRests struct{}
 	// unreachable says that nobody listened where a probe of the worker went.
 	unreachable struct {
 		worker string
@@ -111,8 +112,9 @@ type (
 // To a provider's supervisor.
 type (
 	startRun struct {
-		job   *bus.Job
-		reply string
+		job    *bus.Job
+		reply  string
+		coming *coming
 	}
 )
 
@@ -122,9 +124,16 @@ type (
 	keyLate     struct{}
 	nameDue     struct{}
 	piece       struct{ text []byte }
-	streamEnded struct {
-		result provider.Result
-		err    error
+	streamEnded struct{ answered }
+	// reasoned is a piece of what the model thinks aloud.
+	reasoned struct{ text []byte }
+	// queuedAt says that the vendor is not asked yet, or not now; 0 = soon.
+	queuedAt struct{ position int }
+	// calling says that a vendor is asked now, for the nth time.
+	calling struct {
+		clocks clocks
+		n      int
+		keyID  string // fingerprint of the deployment's key, if it is one
 	}
 	clockDue struct{}
 	followed struct {

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/actors/upstream"
 	"github.com/troupe-chat/troupe/bus"
 )
 
@@ -26,6 +28,12 @@ type Metrics struct {
 	firstToken prometheus.Histogram
 	chunkGap   prometheus.Histogram
 	cancel     prometheus.Histogram
+
+	calls   *prometheus.CounterVec // of vendors
+	retries *prometheus.CounterVec
+	queued  *prometheus.GaugeVec
+	resting *prometheus.GaugeVec
+	keys    *prometheus.GaugeVec
 }
 
 // NewMetrics makes the families and registers them.
@@ -65,6 +73,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		firstToken:       seconds("troupe_time_to_first_token_seconds", "From the provider call to its first text.", .01, .03, .1, .3, 1, 3, 10, 30, 100),
 		chunkGap:         seconds("troupe_chunk_gap_seconds", "Longest silence inside an ended answer.", .01, .03, .1, .3, 1, 3, 10, 30),
 		cancel:           seconds("troupe_cancel_seconds", "From a cancel to the end of the provider call.", .001, .003, .01, .03, .1, .3, 1, 3),
+
+		calls:   counter("troupe_provider_calls_total", "Calls of vendors by how they ended.", "provider", "result"),
+		retries: counter("troupe_provider_retries_total", "Calls that followed a failed one for the same question.", "provider"),
+		queued:  gauges("troupe_provider_queued", "Questions that wait for room at a provider.", "provider"),
+		resting: gauges("troupe_provider_resting", "1 while a provider is left alone.", "provider"),
+		keys:    gauges("troupe_provider_keys", "The deployment's keys by whether they can be used.", "provider", "state"),
 	}
 	dead := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_dead_letters_total", Help: "Messages to actors that are gone."})
 	chunks := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_chunks_total", Help: "Chunks that runs published."})
@@ -97,9 +111,64 @@ func (m *Metrics) touchProvider(name string) {
 	for _, outcome := range []string{bus.EventComplete, bus.EventCancelled, bus.EventError} {
 		m.runs.WithLabelValues(name, outcome)
 	}
+	for _, result := range callResults() {
+		m.calls.WithLabelValues(name, result)
+	}
+	m.retries.WithLabelValues(name)
+	m.queued.WithLabelValues(name)
+	m.resting.WithLabelValues(name)
+	for _, state := range []string{"ready", "resting"} {
+		m.keys.WithLabelValues(name, state)
+	}
 	for _, direction := range []string{"input", "output"} {
 		for _, estimated := range []string{"false", "true"} {
 			m.tokens.WithLabelValues(name, direction, estimated)
 		}
 	}
+}
+
+// callResults is the closed list of how a call of a vendor ends.
+func callResults() []string {
+	return []string{"ok", "connect", "vendor", "limited", "key", "other"}
+}
+
+// called counts one call of a vendor.
+func (m *Metrics) called(name string, f provider.Fault, err error) {
+	result := "other" // cancelled, timed out, refused as it was asked
+	switch {
+	case err == nil:
+		result = "ok"
+	case f == provider.FaultConnect:
+		result = "connect"
+	case f == provider.FaultVendor:
+		result = "vendor"
+	case f == provider.FaultLimited:
+		result = "limited"
+	case f == provider.FaultKeyRefused, f == provider.FaultKeySpent, f == provider.FaultKeyDenied:
+		result = "key"
+	}
+	m.calls.WithLabelValues(name, result).Inc()
+}
+
+// line shows how a provider's way out stands.
+func (m *Metrics) line(name string, l *upstream.Line) {
+	load := l.Load()
+	m.queued.WithLabelValues(name).Set(float64(load.Queued))
+	m.keys.WithLabelValues(name, "ready").Set(float64(load.Ready + load.Limited))
+	m.keys.WithLabelValues(name, "resting").Set(float64(load.Spent + load.Refused))
+	rests := 0.0
+	if _, _, resting := l.Resting(); resting {
+		rests = 1
+	}
+	m.resting.WithLabelValues(name).Set(rests)
+}
+
+// countTokens counts what an ended run cost.
+func (m *Metrics) countTokens(name string, u *bus.Usage) {
+	estimated := "false"
+	if u.Estimated {
+		estimated = "true"
+	}
+	m.tokens.WithLabelValues(name, "input", estimated).Add(float64(u.InputTokens))
+	m.tokens.WithLabelValues(name, "output", estimated).Add(float64(u.OutputTokens))
 }

@@ -199,7 +199,7 @@ func panicCases() []panicCase {
 		&limiterLate{}, &granted{}, &full{}, &poolLate{}, &offerLate{}, &retryDue{}, &checkSilence{}, &workerLost{},
 		&settled{}, &searchLate{}, &busLost{}, &busBack{}, &idled{}, &drain{}, &endNow{}, &closeDue{}, &nextDue{})
 	direct(kindRun, (*scene).victimRun, oneError,
-		&piece{}, &streamEnded{}, &keyArrived{}, &nameDue{}, &stopRun{}, &followed{}, &followerGone{}, &acknowledged{},
+		&piece{}, &reasoned{}, &queuedAt{}, &calling{}, &streamEnded{}, &keyArrived{}, &nameDue{}, &stopRun{}, &followed{}, &followerGone{}, &acknowledged{},
 		&clockDue{}, &keyLate{}, &stopLate{}, &graceOver{}, &repeatDue{}, &expire{}, &speak{}, &shutDown{})
 
 	tops := []struct {
@@ -213,7 +213,7 @@ func panicCases() []panicCase {
 		{kindLimiter, func(s *scene) *actor.PID { return s.gateway.gate.limiter.Load() }, []any{&decide{}, &probe{}}, true},
 		{kindPool, func(s *scene) *actor.PID { return s.gateway.pool }, []any{&acquire{}, &actor.Terminated{}}, true},
 		{kindRoster, func(s *scene) *actor.PID { return s.gateway.rosterPID }, []any{&beatHeard{}, &rosterTick{}, &unreachable{}}, true},
-		{kindRoster, func(s *scene) *actor.PID { return s.worker.rosterP }, []any{&beatHeard{}, &rosterTick{}}, true},
+		{kindRoster, func(s *scene) *actor.PID { return s.worker.rosterP }, []any{&beatHeard{}, &rosterTick{}, &tellRests{}}, true},
 		{kindConnections, func(s *scene) *actor.PID { return s.gateway.children }, []any{&sweepIdle{}, &drainAll{}, &closeAll{}}, false},
 		{kindProvider, func(s *scene) *actor.PID { return s.worker.served["echo"].pid }, []any{&sweepIdle{}}, false},
 	}

@@ -28,6 +28,7 @@ func (p *providerSupervisor) Receive(ctx actor.Context) {
 		spawned := false
 		defer func() {
 			if !spawned {
+				m.coming.end()
 				p.worker.freeSlot()
 			}
 		}()
@@ -41,7 +42,7 @@ func (p *providerSupervisor) Receive(ctx actor.Context) {
 
 func (p *providerSupervisor) onStart(ctx actor.Context, m *startRun) {
 	r := &runRecord{
-		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply, begun: time.Now(),
+		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply, coming: m.coming, begun: time.Now(),
 		followers: []*listener{{gateway: m.job.Gateway, to: m.job.To}},
 	}
 	setup := p.served.setup.Load()
@@ -68,8 +69,6 @@ func (p *providerSupervisor) onTerminated(who *actor.PID) {
 		r.cancel(nil)
 	}
 	if !r.told {
-		p.served.jobs.failed.Add(1)
-		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
 		p.tellCrashed(r)
 	}
 	p.free(r)
@@ -87,15 +86,22 @@ func (p *providerSupervisor) tellCrashed(r *runRecord) {
 		p.worker.log.Error().Str("run", r.id).Msg("Run crashed")
 	}
 	if !r.accepted {
+		p.served.jobs.failed.Add(1)
+		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
 		_ = p.worker.bus.Reply(r.reply, &bus.Reply{
 			Type: bus.ReplyRefused, Worker: p.worker.id, Code: string(code), Message: message,
 		}) // else its gateway's clock decides
 		return
 	}
+	e := &bus.Event{
+		Type: bus.EventError, Run: r.id, Seq: r.seq + 1, Code: string(code), Message: message,
+		Provider: r.job.Provider, Attempts: r.calls, Usage: r.spent(),
+	}
+	p.worker.settleRun(r, ending{event: e, keyID: r.keyID, chunks: r.seq, log: p.worker.log.With().Str("run", r.id).Logger()})
 	for _, f := range r.followers {
-		p.worker.speaker.Publish(f.gateway, &bus.Event{
-			Type: bus.EventError, To: f.to, Run: r.id, Seq: r.seq + 1, Code: string(code), Message: message,
-		}, true)
+		told := *e
+		told.To = f.to
+		p.worker.speaker.Publish(f.gateway, &told, true)
 	}
 }
 
@@ -107,6 +113,7 @@ func (w *Worker) free(r *runRecord) {
 		return
 	}
 	r.freed = true
+	r.coming.end()
 	w.metrics.runsActive.WithLabelValues(r.job.Provider).Dec()
 	w.freeSlot()
 }

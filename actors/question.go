@@ -59,10 +59,11 @@ func (g *Gateway) prepare(chat *protocol.Chat, c *protocol.Client, mem *memory) 
 	}
 	q := &question{key: key, content: protocol.AppendEscaped(nil, []byte(chat.Content))}
 	q.job = bus.Job{
-		Gateway: g.id, Session: c.Session, Name: chat.ID,
+		Gateway: g.id, Session: c.Session, Name: chat.ID, Product: c.Product,
 		Provider: name, Model: model, System: system,
 		Temperature: capTemperature(chat.Temperature, g.cfg.Chat.MaxTemperature), MaxTokens: min(chat.MaxTokens, g.cfg.Chat.MaxTokens),
 		OnDisconnect: g.policy(chat), NeedsKey: !key.Empty(),
+		Reasoning: chat.Reasoning && (chat.ID != "" || c.Kind == protocol.HTTP),
 	}
 	room := g.jobs.MaxPayload() - jobSlack - len(system)*2 - len(q.content) - questionFrame
 	q.job.Messages = appendMessages(chat, mem, q.content, room, clientSystem)

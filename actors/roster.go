@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -171,7 +172,10 @@ func (r *roster) publish() {
 		for _, o := range b.Providers {
 			seen, ok := v.offers[o.Name]
 			if !ok || (seen.State != stateReady && o.State == stateReady) {
-				seen = protocol.Offer{Name: o.Name, Type: o.Type, State: o.State, Models: o.Models, DefaultModel: o.DefaultModel, Workers: seen.Workers}
+				seen = protocol.Offer{
+					Name: o.Name, Type: o.Type, State: o.State, RetryAfter: o.RetryAfter,
+					Models: o.Models, DefaultModel: o.DefaultModel, Workers: seen.Workers,
+				}
 			}
 			seen.Workers++
 			v.offers[o.Name] = seen
@@ -197,4 +201,21 @@ func viewOf(p *atomic.Pointer[rosterView]) *rosterView {
 		return v
 	}
 	return &rosterView{}
+}
+
+// hasOther tells whether a second worker could be asked for a provider: one of
+// at least two does not leave it alone just now.
+func (g *Gateway) hasOther(name string) bool {
+	all, able := 0, 0
+	for _, b := range viewOf(&g.roster).workers {
+		for i := range b.Providers {
+			if o := &b.Providers[i]; o.Name == name && !b.Draining {
+				all++
+				if o.State != provider.StateResting {
+					able++
+				}
+			}
+		}
+	}
+	return all > 1 && able > 0
 }

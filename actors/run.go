@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,16 +65,19 @@ type run struct {
 	script  transcript
 	scratch []byte
 	raw     int   // bytes of text before escaping
+	place   int   // in the provider's queue; 0 = not in it
+	waiting bool  // no vendor is being asked now
 	cause   error // why we ended the call; nil = we did not
 	final   *bus.Event
-	named   bool // an event has said this run's name
-	nobody  bool // no client can come back: it has no name, or its accept was released
-	round   int  // counts departures, so that an old grace does not end a new stay
+	named   bool   // an event has said this run's name
+	keyID   string // fingerprint of the deployment's key that was used
+	nobody  bool   // no client can come back: it has no name, or its accept was released
+	round   int    // counts departures, so that an old grace does not end a new stay
 	repeat  time.Duration
 	clock   *time.Timer // what is due next; once over, the end of keeping
 	again   *time.Timer // the second look at a stop or at an unacknowledged end
 	said    time.Time   // when the followers last heard something
-	called  time.Time
+	called  time.Time   // when a vendor was first asked; zero before
 	stopped time.Time
 	gap     time.Duration // longest silence inside the answer
 }
@@ -82,18 +86,19 @@ type run struct {
 type clocks struct{ first, stall, whole time.Duration }
 
 func newRun(w *Worker, r *runRecord, setup *ProviderSetup) *run {
-	or := func(own, common time.Duration) time.Duration {
-		if own > 0 {
-			return own
-		}
-		return common
-	}
-	c, all := setup.Config, w.cfg.Runs
 	return &run{
 		guard: guard{sys: w.sys, kind: kindRun}, worker: w, record: r, setup: setup,
-		log:    w.log.With().Str("run", r.id).Str("session", r.job.Session).Logger(),
-		clocks: clocks{or(c.FirstTokenTimeout, all.FirstTokenTimeout), or(c.StallTimeout, all.StallTimeout), or(c.Timeout, all.Timeout)},
-		piece:  bus.MaxText(w.bus.MaxPayload()),
+		log:   w.log.With().Str("run", r.id).Str("session", r.job.Session).Logger(),
+		piece: bus.MaxText(w.bus.MaxPayload()),
+	}
+}
+
+// clocksOf are the clocks of one provider's calls.
+func clocksOf(c *provider.Config, all RunsConfig) clocks {
+	return clocks{
+		first: cmp.Or(c.FirstTokenTimeout, all.FirstTokenTimeout),
+		stall: cmp.Or(c.StallTimeout, all.StallTimeout),
+		whole: cmp.Or(c.Timeout, all.Timeout),
 	}
 }
 
@@ -107,6 +112,12 @@ func (r *run) Receive(ctx actor.Context) {
 
 	case *piece: // provider call → us; first because it is the hot path
 		r.onPiece(ctx, m.text)
+	case *reasoned:
+		r.onReasoned(m.text)
+	case *queuedAt:
+		r.onQueued(ctx, m.position)
+	case *calling:
+		r.onCalling(ctx, m)
 	case *streamEnded:
 		r.onStreamEnded(ctx, m)
 
@@ -209,27 +220,75 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 	}
 	call, cancel := context.WithCancelCause(context.Background())
 	r.record.cancel = cancel
-	r.state, r.called = runStreaming, time.Now()
-	r.alive.Store(int64(r.sys.moment(r.called)))
-	self, vendor := ctx.Self(), r.setup.Provider
-	s := &sink{sys: r.sys, pid: self, alive: &r.alive, room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack}
+	r.state, r.waiting = runStreaming, true
+	e := r.inquiry(ctx.Self(), key)
+	self := ctx.Self()
 	r.sys.run("provider call", func() {
 		defer key.Zero()
-		result, err := vendor.Stream(call, q, s)
-		r.sys.root.Send(self, &streamEnded{result: result, err: err})
+		r.sys.root.Send(self, &streamEnded{e.run(call, q)})
 	}, func() {
-		r.sys.root.Send(self, &streamEnded{err: &protocol.Error{Code: protocol.Internal, Message: "The provider's adapter failed."}})
+		broken := e.last
+		broken.err = &protocol.Error{Code: protocol.Internal, Message: "The provider's adapter failed."}
+		r.sys.root.Send(self, &streamEnded{broken})
 	})
-	r.arm(ctx, r.called)
+	r.arm(ctx, time.Now())
 	if !r.named {
 		r.lookAgain(ctx, nameAgain, &nameDue{})
 	}
+}
+
+// inquiry is this run's way to its answer.
+func (r *run) inquiry(self *actor.PID, key protocol.Secret) *inquiry {
+	return &inquiry{
+		worker: r.worker, job: r.record.job, setup: r.setup, key: key, log: r.log, coming: r.record.coming,
+		sink: &sink{
+			sys: r.sys, pid: self, alive: &r.alive, runs: r.worker.cfg.Runs,
+			room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack, reasoning: r.record.job.Reasoning,
+		},
+	}
+}
+
+// onCalling starts the clocks of one call. The one over the whole answer began
+// with the first.
+func (r *run) onCalling(ctx actor.Context, m *calling) {
+	if r.state != runStreaming {
+		return
+	}
+	now := time.Now()
+	queued := r.place > 0
+	if r.called.IsZero() {
+		r.called = now
+		r.clocks = m.clocks
+	}
+	r.clocks.first, r.clocks.stall = m.clocks.first, m.clocks.stall
+	r.record.calls, r.record.keyID, r.place, r.waiting = m.n, m.keyID, 0, false
+	if queued {
+		r.said = now
+		r.saySeq() // it is its turn
+	}
+	r.arm(ctx, now)
+}
+
+// onQueued: there is no room at the provider, or it is left alone for a moment.
+// No clock of the vendor's runs meanwhile.
+func (r *run) onQueued(ctx actor.Context, position int) {
+	if r.state != runStreaming {
+		return
+	}
+	r.place, r.waiting = position, true
+	now := time.Now()
+	if position > 0 {
+		r.said = now
+		r.saySeq()
+	}
+	r.arm(ctx, now)
 }
 
 // ask makes a vendor's question of a job.
 func ask(job *bus.Job, key protocol.Secret) (*provider.Question, error) {
 	q := &provider.Question{
 		Model: job.Model, System: job.System, Temperature: job.Temperature, MaxTokens: job.MaxTokens, Key: key,
+		Reasoning: job.Reasoning,
 	}
 	if err := json.Unmarshal(job.Messages, &q.Messages); err != nil || len(q.Messages) == 0 {
 		return nil, fmt.Errorf("messages of job %s: %w", job.Job, errors.Join(err, errNoMessages))
@@ -245,15 +304,54 @@ const utf8Slack = 64 << 10
 
 // sink is the provider call's way to its run. It copies, sends and never blocks.
 type sink struct {
-	sys   *System
-	pid   *actor.PID
-	alive *atomic.Int64
-	room  int // bytes that may still be sent: bounds the run's mailbox
+	// Set once.
+	sys       *System
+	pid       *actor.PID
+	alive     *atomic.Int64
+	runs      RunsConfig
+	reasoning bool // the asker wants to see it
+
+	// Owned by the inquiry's goroutine.
+	room     int    // bytes that may still be sent: bounds the run's mailbox
+	thoughts int    // bytes of reasoning that were sent
+	begun    bool   // the vendor has said something: nobody else is asked any more
+	answers  func() // to be told once that it has; may be nil
+}
+
+// calling says that a vendor is asked now.
+func (s *sink) calling(m *calling, answers func()) {
+	s.answers = answers
+	s.Progress()
+	s.sys.root.Send(s.pid, m)
+}
+
+// queued says that no vendor is asked now.
+func (s *sink) queued(position int) { s.sys.root.Send(s.pid, &queuedAt{position: position}) }
+
+// began notes the first word.
+func (s *sink) began() {
+	s.begun = true
+	if s.answers != nil {
+		s.answers()
+		s.answers = nil
+	}
+}
+
+// Reasoning implements provider.Sink. It is kept within the bound of an answer;
+// what goes beyond is not shown.
+func (s *sink) Reasoning(text []byte) {
+	s.Progress()
+	s.began()
+	s.thoughts += len(text)
+	if s.reasoning && s.thoughts <= s.runs.MaxOutputBytes {
+		s.sys.root.Send(s.pid, &reasoned{text: append([]byte(nil), text...)})
+	}
 }
 
 // Text implements provider.Sink.
 func (s *sink) Text(text []byte) {
 	s.Progress()
+	s.began()
 	if len(text) == 0 || s.room <= 0 {
 		return
 	}
@@ -279,6 +377,7 @@ func (r *run) onPiece(ctx actor.Context, text []byte) {
 		defer r.arm(ctx, time.Now()) // from here on the shorter silence counts
 	}
 	r.raw += len(text)
+	r.record.raw = r.raw
 	r.scratch = protocol.AppendEscaped(r.scratch[:0], text)
 	for rest := r.scratch; len(rest) > 0; {
 		n := len(rest)
@@ -286,6 +385,27 @@ func (r *run) onPiece(ctx actor.Context, text []byte) {
 			n = protocol.SplitEscaped(rest, r.piece)
 		}
 		r.say(rest[:n])
+		rest = rest[n:]
+	}
+}
+
+// onReasoned passes on what the model thinks aloud. It is no part of the answer:
+// it has no seq, and who misses a piece does not get it again.
+func (r *run) onReasoned(text []byte) {
+	if r.state != runStreaming {
+		return
+	}
+	r.sayName()
+	r.said = time.Now()
+	r.scratch = protocol.AppendEscaped(r.scratch[:0], text)
+	for rest := r.scratch; len(rest) > 0; {
+		n := len(rest)
+		if n > r.piece {
+			n = protocol.SplitEscaped(rest, r.piece)
+		}
+		for _, f := range r.record.followers {
+			r.worker.speaker.Publish(f.gateway, &bus.Event{Type: bus.EventReasoning, To: f.to, Text: rest[:n]}, false)
+		}
 		rest = rest[n:]
 	}
 }
@@ -334,11 +454,11 @@ func (r *run) arm(ctx actor.Context, now time.Time) {
 		r.clock.Stop()
 	}
 	due := r.said.Add(saySeqEvery)
-	if r.state == runStreaming {
+	if r.state == runStreaming && !r.called.IsZero() {
 		if d := r.called.Add(r.clocks.whole); d.Before(due) {
 			due = d
 		}
-		if d := r.silenceDue(); d.Before(due) {
+		if d := r.silenceDue(); !r.waiting && d.Before(due) {
 			due = d
 		}
 	}
@@ -359,10 +479,11 @@ func (r *run) onClock(ctx actor.Context) {
 		return
 	}
 	now := time.Now()
-	if r.state == runStreaming {
+	if r.state == runStreaming && !r.called.IsZero() {
 		switch {
 		case !now.Before(r.called.Add(r.clocks.whole)):
 			r.timeOut(ctx, fmt.Sprintf("The answer took longer than %s in all.", r.clocks.whole))
+		case r.waiting:
 		case !now.Before(r.silenceDue()) && r.script.seq() == 0:
 			r.timeOut(ctx, fmt.Sprintf("The provider said nothing for %s.", r.clocks.first))
 		case !now.Before(r.silenceDue()):
@@ -388,12 +509,15 @@ func (r *run) sayName() {
 func (r *run) saySeq() {
 	r.named = true
 	state := protocol.StateStreaming
-	if r.state == runWaitingKey {
+	switch {
+	case r.state == runWaitingKey:
 		state = protocol.StateWaiting
+	case r.state == runStreaming && r.place > 0:
+		state = protocol.StateQueued
 	}
 	for _, f := range r.record.followers {
 		r.worker.speaker.Publish(f.gateway, &bus.Event{
-			Type: bus.EventStatus, To: f.to, Run: r.record.id, Seq: r.script.seq(), State: state,
+			Type: bus.EventStatus, To: f.to, Run: r.record.id, Seq: r.script.seq(), State: state, Position: r.place,
 		}, false)
 	}
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -20,7 +21,12 @@ func (r *run) onStreamEnded(ctx actor.Context, m *streamEnded) {
 	if r.state != runStreaming && r.state != runStopping {
 		return
 	}
-	e := &bus.Event{Provider: r.record.job.Provider, Model: m.result.Model, Finish: m.result.Finish, Usage: r.usage(m.result.Usage)}
+	r.record.calls = max(r.record.calls, m.calls) // one that began while we stopped it was not heard of
+	e := &bus.Event{
+		Provider: cmp.Or(m.provider, r.record.job.Provider), Model: m.result.Model, Finish: m.result.Finish,
+		Attempts: m.calls, Usage: r.usage(m),
+	}
+	r.keyID = m.keyID
 	var ours *protocol.Error
 	switch {
 	case errors.Is(r.cause, errCancelled):
@@ -36,6 +42,7 @@ func (r *run) onStreamEnded(ctx actor.Context, m *streamEnded) {
 		e.Type = bus.EventComplete
 	case errors.As(m.err, &ours):
 		r.asError(e, ours)
+		e.Elsewhere = m.elsewhere && r.script.seq() == 0
 	default:
 		r.log.Error().Err(m.err).Msg("Provider call failed without a code")
 		r.asError(e, &protocol.Error{Code: protocol.Internal, Message: "The answer broke off inside the server."})
@@ -54,14 +61,23 @@ func (r *run) failure(code protocol.Code, message string, retryAfter int) *bus.E
 	return &bus.Event{Type: bus.EventError, Code: string(code), Message: message, RetryAfter: retryAfter, Provider: r.record.job.Provider}
 }
 
-// usage is what the vendor told, else an estimate: four bytes a token.
-func (r *run) usage(u *protocol.Usage) *bus.Usage {
-	if u != nil {
+// usage is what the vendor told, else an estimate: four bytes a token. Where no
+// vendor was asked it is known: nothing.
+func (r *run) usage(m *streamEnded) *bus.Usage {
+	if u := m.result.Usage; u != nil {
 		return &bus.Usage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Estimated: u.Estimated}
+	}
+	return r.record.spent()
+}
+
+// spent guesses what a run cost whose vendor did not tell.
+func (r *runRecord) spent() *bus.Usage {
+	if r.calls == 0 {
+		return &bus.Usage{}
 	}
 	const bytesPerToken = 4
 	return &bus.Usage{
-		InputTokens:  (len(r.record.job.Messages) + len(r.record.job.System)) / bytesPerToken,
+		InputTokens:  (len(r.job.Messages) + len(r.job.System)) / bytesPerToken,
 		OutputTokens: (r.raw + bytesPerToken - 1) / bytesPerToken, Estimated: true,
 	}
 }
@@ -102,29 +118,15 @@ func (r *run) tellEnd(f *listener) {
 	r.worker.speaker.Publish(f.gateway, &e, true)
 }
 
-// account writes the run's one line and its figures.
+// account writes the run's one line, its figures and its usage record.
 func (r *run) account(e *bus.Event) {
-	job, m := r.record.job, r.worker.metrics
-	if e.Type == bus.EventError {
-		r.worker.served[job.Provider].jobs.failed.Add(1)
+	if e.Usage == nil {
+		e.Usage = &bus.Usage{} // it ended before a vendor was asked
 	}
-	m.runs.WithLabelValues(job.Provider, e.Type).Inc()
-	m.chunkGap.Observe(r.gap.Seconds())
-	line := r.log.Info().Str("outcome", e.Type).Str("provider", job.Provider).Uint64("chunks", r.script.seq()).
-		Int("bytes", r.raw).Dur("took", time.Since(r.record.begun))
-	if e.Code != "" {
-		line = line.Str("code", e.Code)
-	}
-	if u := e.Usage; u != nil {
-		estimated := "false"
-		if u.Estimated {
-			estimated = "true"
-		}
-		m.tokens.WithLabelValues(job.Provider, "input", estimated).Add(float64(u.InputTokens))
-		m.tokens.WithLabelValues(job.Provider, "output", estimated).Add(float64(u.OutputTokens))
-		line = line.Int("input_tokens", u.InputTokens).Int("output_tokens", u.OutputTokens).Bool("estimated", u.Estimated)
-	}
-	line.Msg("Run ended")
+	r.worker.metrics.chunkGap.Observe(r.gap.Seconds())
+	r.worker.settleRun(r.record, ending{
+		event: e, keyID: r.keyID, chunks: r.script.seq(), log: r.log,
+	})
 }
 
 // expectAck repeats the terminal until every follower has it. A run that nobody
@@ -188,10 +190,12 @@ func (r *run) onStopLate(ctx actor.Context) {
 	}
 	r.log.Error().Str("provider", r.record.job.Provider).Msg("Provider call does not end")
 	if !errors.Is(r.cause, errCancelled) {
-		r.onStreamEnded(ctx, &streamEnded{}) // why we stopped it is the whole answer
+		r.onStreamEnded(ctx, &streamEnded{answered{calls: r.record.calls, keyID: r.record.keyID}}) // why we stopped it is the whole answer
 		return
 	}
-	r.end(ctx, r.failure(protocol.Internal, "The provider did not confirm that it stopped.", 0))
+	e := r.failure(protocol.Internal, "The provider did not confirm that it stopped.", 0)
+	e.Attempts, e.Usage, r.keyID = r.record.calls, r.record.spent(), r.record.keyID
+	r.end(ctx, e)
 }
 
 // listener finds a follower.
@@ -217,7 +221,7 @@ func (r *run) onStop(ctx actor.Context, m *stopRun) {
 	}
 	switch r.state {
 	case runWaitingKey:
-		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
+		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{}})
 	case runStreaming:
 		r.stopCall(ctx, errCancelled)
 	}
@@ -304,7 +308,7 @@ func (r *run) alone(ctx actor.Context, policy string) {
 			ctx.Stop(ctx.Self())
 		}
 	case r.state == runWaitingKey: // who had the key is gone
-		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{Estimated: true}})
+		r.end(ctx, &bus.Event{Type: bus.EventCancelled, Provider: r.record.job.Provider, Usage: &bus.Usage{}})
 	case policy == protocol.OnDisconnectContinue:
 	case policy == protocol.OnDisconnectGrace:
 		after(r.sys, r.worker.cfg.Runs.Grace, ctx.Self(), &graceOver{round: r.round})

@@ -141,7 +141,7 @@ func TestRunOrder(t *testing.T) {
 		require.Equal(t, `a\"c`, texts(got[:3]))
 		end := b.ends(1)[0]
 		require.Equal(t, bus.Event{
-			Type: bus.EventComplete, To: 1, Run: run, Seq: 4, Provider: "echo", Model: "talk-1", Finish: "stop",
+			Type: bus.EventComplete, To: 1, Run: run, Seq: 4, Provider: "echo", Model: "talk-1", Finish: "stop", Attempts: 1,
 			Usage: &bus.Usage{InputTokens: 8, OutputTokens: 1, Estimated: true},
 		}, end)
 		b.bus.locked(func() {

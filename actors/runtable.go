@@ -63,12 +63,16 @@ type runRecord struct {
 	job       *bus.Job
 	begun     time.Time
 	reply     string
+	coming    *coming // its place at the provider, until it has come there
 	pid       *actor.PID
 	followers []*listener
 	seq       uint64
-	accepted  bool // the accept is out
-	told      bool // the terminal event is out
-	freed     bool // the slot is given back
+	raw       int    // bytes of text so far
+	calls     int    // of vendors so far
+	keyID     string // of the last one: fingerprint of the deployment's key, if it was one
+	accepted  bool   // the accept is out
+	told      bool   // the terminal event is out
+	freed     bool   // the slot is given back
 	cancel    context.CancelCauseFunc
 	size      int
 	place     *list.Element // in the ledger; nil while it runs

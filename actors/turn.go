@@ -33,6 +33,7 @@ const (
 	doCancel       // ask the run to stop
 	doHeal         // ask the run for what is missing after seq
 	doAck          // tell the run that its terminal arrived
+	doMove         // doAck, then doOffer: another worker is asked
 )
 
 // step is the outcome of a transition: at most one frame for the client, at
@@ -46,12 +47,15 @@ type step struct {
 
 // Bounds of dispatch.
 const (
-	offersMax     = 3                      // jobs published per attempt before the fleet counts as full
-	offerTimeout  = 500 * time.Millisecond // for one accept
-	silenceStatus = 10 * time.Second       // after which a named turn is told that it lives
-	silenceCheck  = 5 * time.Second        // so that it hears something at least every 15 s
-	healsMax      = 64                     // in a row without a new chunk: the run cannot say what it claims to have said
-	runSilence    = 3 * saySeqEvery        // a run says something every 5 s: one that does not is asked, and may be gone
+	offersMax       = 3                      // jobs published per attempt before the fleet counts as full
+	offersAvoiding  = 12                     // the same while one worker says busy because it is avoided: NATS picks blindly
+	offerTimeout    = 500 * time.Millisecond // for one accept
+	silenceStatus   = 10 * time.Second       // after which a named turn is told that it lives
+	silenceCheck    = 5 * time.Second        // so that it hears something at least every 15 s
+	healPatience    = time.Second            // for what heals, while chunks go on that cannot be shown
+	healPatienceMax = 8                      // times that, after as many requests
+	healsMax        = 64                     // in a row without a new chunk: the run cannot say what it claims to have said
+	runSilence      = 3 * saySeqEvery        // a run says something every 5 s: one that does not is asked, and may be gone
 )
 
 // turn is one question as the gateway sees it: a pure state machine. It knows
@@ -66,6 +70,7 @@ type turn struct {
 	forWhat  string // of a viewer: protocol.ForCancel or ForResume, empty for a repeated chat
 	provider string
 	attempts int    // in all
+	movable  bool   // the job said that another worker would be asked
 	room     int    // bytes of text that are taken; 0 = no bound
 	after    uint64 // of a viewer: what its client has already
 
@@ -76,13 +81,17 @@ type turn struct {
 	offers   int    // of this attempt
 	worker   string
 	run      string
-	seq      uint64 // last chunk that arrived in order
-	text     []byte // the answer so far, escaped
-	shown    int    // of a viewer: where the snapshot for the client starts in text
-	queued   bool   // the client was told so
-	stopping bool   // the client asked to cancel
-	heals    int    // asked for since the last new chunk
-	healing  bool   // a gap was seen; chunks are ignored until the snapshot
+	seq      uint64     // last chunk that arrived in order
+	text     []byte     // the answer so far, escaped
+	shown    int        // of a viewer: where the snapshot for the client starts in text
+	queued   bool       // the client was told so
+	stopping bool       // the client asked to cancel
+	heals    int        // asked for since the last new chunk
+	healing  bool       // a gap was seen; chunks are ignored until the snapshot
+	spare    *bus.Event // why the first worker could not; told where no other can be asked
+	avoiding bool       // jobs name the worker that is not asked again
+	position int        // in the provider's queue, as the client was told
+	calls    int        // of vendors, by workers that gave up
 	until    time.Time
 	heard    time.Time // when the client last got a frame of this turn
 	spoke    time.Time // when the run last said anything
@@ -123,8 +132,11 @@ func (t *turn) noRoom(now time.Time, again bool) step {
 	if t.stopping {
 		return t.finish(protocol.Frame{Type: protocol.TypeCancelled})
 	}
-	if again && t.offers < offersMax {
+	if again && (t.offers < offersMax || t.avoiding && t.offers < offersAvoiding) {
 		return t.offer()
+	}
+	if t.spare != nil {
+		return t.noOther()
 	}
 	if t.id != "" && now.Before(t.until) {
 		t.state = turnQueued
@@ -137,6 +149,15 @@ func (t *turn) noRoom(now time.Time, again bool) step {
 	return t.fail(protocol.Overloaded, "All workers are busy. Try again in a moment.", 1)
 }
 
+// noAccept: nobody answered an offer in time. Unlike a busy word that took long:
+// where one worker is avoided it counts as several.
+func (t *turn) noAccept(now time.Time) step {
+	if t.avoiding {
+		t.offers += offersAvoiding/offersMax - 1
+	}
+	return t.noRoom(now, true)
+}
+
 // accepted: a worker took the job.
 func (t *turn) accepted(run, worker string, needsKey bool) step {
 	switch {
@@ -145,7 +166,7 @@ func (t *turn) accepted(run, worker string, needsKey bool) step {
 	case t.state != turnOffered:
 		return step{verb: doRelease} // of the run that comes too late, not of ours
 	}
-	t.state, t.run, t.worker = turnAccepted, run, worker
+	t.state, t.run, t.worker, t.position = turnAccepted, run, worker, 0
 	s := step{}
 	if t.named {
 		s.send, s.frame = true, t.acceptance()
@@ -293,6 +314,12 @@ func (t *turn) heal() step {
 	return step{verb: doHeal}
 }
 
+// patience is how long a turn that heals waits for what it asked for, while its
+// run says more and more: longer each time, for a snapshot may be large.
+func (t *turn) patience() time.Duration {
+	return healPatience * time.Duration(min(t.heals, healPatienceMax))
+}
+
 // ended takes the run's terminal event. One that comes before its chunks waits
 // for the run's repetition: first the gap is healed.
 func (t *turn) ended(e *bus.Event) step {
@@ -302,7 +329,17 @@ func (t *turn) ended(e *bus.Event) step {
 	if e.Seq != t.seq+1 || (t.viewer && t.state == turnAccepted) {
 		return t.heal()
 	}
-	f := protocol.Frame{Seq: e.Seq, Provider: e.Provider, Model: e.Model, Usage: usageOf(e.Usage)}
+	if t.moves(e) {
+		return t.elsewhere(e)
+	}
+	s := t.finish(t.terminal(e))
+	s.verb = doAck
+	return s
+}
+
+// terminal is a run's end as its client sees it.
+func (t *turn) terminal(e *bus.Event) protocol.Frame {
+	f := protocol.Frame{Seq: e.Seq, Provider: e.Provider, Model: e.Model, Attempts: e.Attempts + t.calls, Usage: usageOf(e.Usage)}
 	switch e.Type {
 	case bus.EventComplete:
 		f.Type, f.Finish = protocol.TypeComplete, e.Finish
@@ -311,8 +348,44 @@ func (t *turn) ended(e *bus.Event) step {
 	default:
 		f.Type, f.Code, f.Message, f.RetryAfter = protocol.TypeError, known(e.Code), e.Message, e.RetryAfter
 	}
+	return f
+}
+
+// moves tells whether a run that could not reach its vendor is followed by
+// another worker's.
+func (t *turn) moves(e *bus.Event) bool {
+	return e.Type == bus.EventError && e.Elsewhere && t.movable && t.seq == 0 && !t.stopping && !t.viewer && t.attempt < t.attempts
+}
+
+// elsewhere asks another worker.
+func (t *turn) elsewhere(e *bus.Event) step {
+	spare := *e
+	t.spare, t.avoiding = &spare, true
+	t.calls += e.Attempts
+	t.spare.Attempts = 0 // they are among the turn's calls now
+	t.attempt++
+	t.offers = 0
+	t.offer()
+	return step{verb: doMove}
+}
+
+// noOther: nobody else takes the question. The worker that could not reach its
+// vendor may ask the next provider now; after that, what it said before counts.
+func (t *turn) noOther() step {
+	if t.avoiding {
+		t.avoiding, t.offers = false, 0
+		return t.offer()
+	}
+	return t.spared()
+}
+
+// spared ends a question that moved and found nobody, with the first worker's
+// reason. The run that said it has ended: only its name is told.
+func (t *turn) spared() step {
+	f := t.terminal(t.spare)
+	f.Seq = 0
 	s := t.finish(f)
-	s.verb = doAck
+	s.frame.RunID = t.spare.Run
 	return s
 }
 
@@ -403,11 +476,35 @@ func (t *turn) silence(now time.Time) step {
 	case turnQueued, turnOffered:
 		return t.status(protocol.StateQueued, doNothing)
 	case turnAccepted:
-		return t.status(protocol.StateWaiting, doNothing)
+		return t.standing()
 	case turnStreaming:
 		return t.status(protocol.StateStreaming, doNothing)
 	}
 	return step{}
+}
+
+// placed tells a named turn where it stands in its provider's queue, and when
+// it has left it.
+func (t *turn) placed(e *bus.Event) step {
+	position := 0
+	if e.State == protocol.StateQueued {
+		position = e.Position
+	}
+	if t.state != turnAccepted || !t.named || position == t.position {
+		return step{}
+	}
+	t.position = position
+	return t.standing()
+}
+
+// standing says where an accepted turn stands: in the queue, or with the vendor.
+func (t *turn) standing() step {
+	if t.position == 0 {
+		return t.status(protocol.StateWaiting, doNothing)
+	}
+	s := t.status(protocol.StateQueued, doNothing)
+	s.frame.Position = t.position
+	return s
 }
 
 func (t *turn) status(state string, v verb) step {

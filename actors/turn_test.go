@@ -18,7 +18,7 @@ func (s turnState) String() string {
 }
 
 func (v verb) String() string {
-	return [...]string{"", "offer", "wait", "key", "release", "cancel", "heal", "ack"}[v]
+	return [...]string{"", "offer", "wait", "key", "release", "cancel", "heal", "ack", "move"}[v]
 }
 
 // epoch is when the tables begin. The queue is open until a second later.

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // Work is what a worker needs of the bus. No method blocks.
@@ -18,6 +20,7 @@ type Work interface {
 	Work(provider string, h func(*bus.Job, string)) (*bus.JobQueue, error)
 	Reply(subject string, r *bus.Reply) error
 	Beat(b *bus.Beat) error
+	Usage(r *bus.UsageRecord) error
 	MaxPayload() int
 }
 
@@ -39,7 +42,7 @@ type WorkerOptions struct {
 type ProviderSetup struct {
 	Config   provider.Config
 	Provider provider.Provider
-	State    string // ready, needs_key, off
+	State    string // ready, needs_key, off; whether it rests is known later
 }
 
 // Worker is the worker's tree and its front door: it takes jobs off the bus
@@ -62,21 +65,14 @@ type Worker struct {
 
 	active   atomic.Int64 // slots held: runs that generate
 	draining atomic.Bool
+	telling  atomic.Bool // a beat about rests is due
 	link     workerBus
+	usage    usageLog
 
 	stopTick context.CancelFunc
 
 	queues sync.Mutex
 	paused bool // out of the queue groups; guarded by queues
-}
-
-// served is one provider's place in the worker.
-type served struct {
-	name  string
-	pid   *actor.PID
-	queue *bus.JobQueue
-	setup atomic.Pointer[ProviderSetup]
-	jobs  jobCounts
 }
 
 // NewWorker builds the tree. Start takes the first job.
@@ -95,9 +91,7 @@ func NewWorker(sys *System, b Work, speaker Speaker, log zerolog.Logger, o Worke
 		if setup.State == stateOff {
 			continue
 		}
-		s := &served{name: name}
-		s.setup.Store(&setup)
-		w.served[name] = s
+		w.served[name] = newServed(name, &setup, o.Runs, w.restsChanged)
 		w.metrics.touchProvider(name)
 	}
 	return w, nil
@@ -119,6 +113,7 @@ func (w *Worker) Start() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stopTick = cancel
 	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
+	w.discover(ctx)
 	w.sys.every(ctx, "roster", lookEvery, func(now time.Time) { w.sys.root.Send(w.rosterP, &rosterTick{now: now}) })
 	return nil
 }
@@ -165,12 +160,34 @@ func (w *Worker) onJob(job *bus.Job, reply string) {
 		return
 	}
 	s.jobs.received.Add(1)
-	if w.draining.Load() || !w.takeSlot() {
+	if refused := s.refusal(job); refused != nil {
+		w.refuse(s, reply, refused)
+		return
+	}
+	if w.draining.Load() || slices.Contains(job.Avoid, w.id) || w.crowded(s) || !w.takeSlot() {
 		s.jobs.busy.Add(1)
 		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway's clock decides
 		return
 	}
-	w.sys.root.Send(s.pid, &startRun{job: job, reply: reply})
+	w.sys.root.Send(s.pid, &startRun{job: job, reply: reply, coming: s.expect()})
+}
+
+// crowded tells whether a provider has no place for one more question, and
+// leaves its queue group then.
+func (w *Worker) crowded(s *served) bool {
+	crowded := s.crowded()
+	if crowded {
+		w.balance()
+	}
+	return crowded
+}
+
+// refuse answers a job that no worker of this configuration takes.
+func (w *Worker) refuse(s *served, reply string, why *protocol.Error) {
+	s.jobs.failed.Add(1)
+	_ = w.bus.Reply(reply, &bus.Reply{
+		Type: bus.ReplyRefused, Worker: w.id, Code: string(why.Code), Message: why.Message, RetryAfter: why.RetryAfter,
+	}) // else its gateway's clock decides
 }
 
 // takeSlot reserves room for one run.
@@ -193,28 +210,27 @@ func (w *Worker) freeSlot() {
 }
 
 // balance leaves the queue groups at the cap, so that jobs go where there is
-// room, and returns at 90 % of it. It looks at the count under its lock:
-// whoever changed the count last looks last.
+// room, and returns at 90 % of it; and that of one provider while its own room
+// and queue are full. It looks at the counts under its lock: whoever changed one
+// last looks last.
 func (w *Worker) balance() {
 	w.queues.Lock()
 	defer w.queues.Unlock()
 	n, most := w.active.Load(), int64(w.cfg.Worker.MaxRuns)
+	back := false
 	switch {
 	case !w.paused && n >= most:
 		w.paused = true
 		w.log.Warn().Int64("active", n).Msg("Worker is full: it leaves its queue groups")
-		for _, s := range w.served {
-			s.queue.Pause()
-		}
 	case w.paused && n*10 <= most*9 && !w.draining.Load():
 		w.paused = false
+		back = true
 		w.log.Info().Int64("active", n).Msg("Worker has room again")
-		for _, s := range w.served {
-			if err := s.queue.Resume(); err != nil {
-				w.paused = true // the next beat tries again
-				w.log.Error().Err(err).Str("provider", s.name).Msg("Queue group could not be joined again")
-			}
-		}
+	}
+	for _, s := range w.served {
+		back = s.balance(w.paused || w.draining.Load(), w.log) || back
+	}
+	if back {
 		_ = w.bus.Beat(w.beat(time.Now())) // turns that wait for room need not wait for our next one
 	}
 }
@@ -273,13 +289,52 @@ func (w *Worker) missing(reply string) {
 func (w *Worker) Heard(b *bus.Beat, received time.Time) {
 	if b.Role == bus.RoleGateway {
 		w.runs.learnClock(b.ID, b.Sent, received)
+	} else if b.ID != w.id {
+		w.believe(b)
 	}
 	w.sys.root.Send(w.rosterP, &beatHeard{beat: b, received: received})
+}
+
+// believe takes what another worker met at the vendors.
+func (w *Worker) believe(b *bus.Beat) {
+	for i := range b.Providers {
+		o := &b.Providers[i]
+		s := w.served[o.Name]
+		switch {
+		case s == nil:
+		case b.Leaving:
+			s.line.Forget(b.ID)
+		case s.setup.Load().Config.Type == o.Type:
+			s.heard(b.ID, o.Rests)
+		}
+	}
+}
+
+// restsChanged tells the other workers soon what this one met: one beat for all
+// that changes within a moment.
+func (w *Worker) restsChanged() {
+	if w.telling.CompareAndSwap(false, true) {
+		after(w.sys, restsSoon, w.rosterP, &tellRests{})
+	}
+}
+
+const restsSoon = 10 * time.Millisecond
+
+func (w *Worker) tellRests() {
+	w.telling.Store(false)
+	_ = w.bus.Beat(w.beat(time.Now())) // else the next beat tells
 }
 
 // tick is the worker's pulse.
 func (w *Worker) tick(now time.Time) {
 	_ = w.bus.Beat(w.beat(now)) // without a bus nobody would hear it anyway
+	w.telling.Store(false)      // it told
+	if lost := w.usage.flush(w.bus); lost > 0 {
+		w.log.Error().Int("lost", lost).Msg("Usage records lost: the bus was away for too long; their log lines remain")
+	}
+	for _, s := range w.served {
+		w.metrics.line(s.name, s.line)
+	}
 	w.runs.sweep(now)
 	w.balance()
 }
@@ -290,11 +345,7 @@ func (w *Worker) beat(now time.Time) *bus.Beat {
 		Active: int(w.active.Load()), Capacity: w.cfg.Worker.MaxRuns, Draining: w.draining.Load(), PublicKey: w.keys.PublicKey(),
 	}
 	for _, s := range w.served {
-		setup := s.setup.Load()
-		b.Providers = append(b.Providers, bus.Offer{
-			Name: s.name, Type: setup.Config.Type, State: setup.State,
-			Models: setup.Config.Models, DefaultModel: setup.Config.DefaultModel,
-		})
+		b.Providers = append(b.Providers, s.offer())
 	}
 	return b
 }
@@ -304,7 +355,7 @@ func (w *Worker) beat(now time.Time) *bus.Beat {
 func (w *Worker) Reload(providers map[string]ProviderSetup) {
 	for name, setup := range providers {
 		if s := w.served[name]; s != nil {
-			s.setup.Store(&setup)
+			s.swap(&setup, w.cfg.Runs)
 		}
 	}
 }
@@ -374,6 +425,8 @@ func (r *gatewayRoster) Receive(ctx actor.Context) {
 		}
 	case *beatHeard:
 		r.onBeat(m)
+	case *tellRests:
+		r.worker.tellRests()
 	case *rosterTick:
 		lost, _ := r.pulse.look(m.now) // a gateway's own subject is not a worker's to probe
 		for _, id := range lost {

@@ -80,6 +80,7 @@ const (
 	maxRunID  = 128
 	maxName   = 64
 	maxOffers = 256 // providers of one worker
+	maxRests  = 256 // of one of them
 )
 
 // DecodeControl reads a word to a run and checks the gateway it comes from.
@@ -109,7 +110,7 @@ func DecodeBeat(data []byte) (*Beat, error) {
 		return nil, malformed("beat")
 	}
 	for i := range b.Providers {
-		if !plainName(b.Providers[i].Name) {
+		if o := &b.Providers[i]; !plainName(o.Name) || len(o.Rests) > maxRests {
 			return nil, malformed("beat")
 		}
 	}

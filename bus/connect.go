@@ -169,6 +169,9 @@ func (b *Bus) publish(subject string, data []byte) error {
 	return sendError(b.nc.Publish(subject, data))
 }
 
+// publishMsg is publish for a message with headers.
+func (b *Bus) publishMsg(m *nats.Msg) error { return sendError(b.nc.PublishMsg(m)) }
+
 // request is publish with a reply subject; where nobody listens, the server
 // answers there by itself.
 func (b *Bus) request(subject, reply string, data []byte) error {

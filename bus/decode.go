@@ -112,7 +112,7 @@ func decodeLine(line []byte, e *Event) bool {
 
 func knownEvent(t string) bool {
 	switch t {
-	case EventStatus, EventChunk, EventSnapshot, EventComplete, EventCancelled, EventError:
+	case EventStatus, EventChunk, EventReasoning, EventSnapshot, EventComplete, EventCancelled, EventError:
 		return true
 	}
 	return false

@@ -15,7 +15,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	if e.Seq != 0 {
 		dst = strconv.AppendUint(append(dst, `,"seq":`...), e.Seq, 10)
 	}
-	if len(e.Text) != 0 || e.Type == EventSnapshot || e.Type == EventChunk {
+	if len(e.Text) != 0 || e.Type == EventSnapshot || e.Type == EventChunk || e.Type == EventReasoning {
 		dst = append(dst, `,"text":"`...)
 		dst = append(dst, e.Text...)
 		dst = append(dst, '"')
@@ -35,9 +35,15 @@ func appendRest(dst []byte, e *Event) []byte {
 		dst = append(dst, `,"more":true`...)
 	}
 	dst = appendField(dst, `,"state":"`, e.State)
+	if e.Position != 0 {
+		dst = strconv.AppendInt(append(dst, `,"position":`...), int64(e.Position), 10)
+	}
 	dst = appendField(dst, `,"finish_reason":"`, e.Finish)
 	dst = appendField(dst, `,"provider":"`, e.Provider)
 	dst = appendField(dst, `,"model":"`, e.Model)
+	if e.Attempts != 0 {
+		dst = strconv.AppendInt(append(dst, `,"attempts":`...), int64(e.Attempts), 10)
+	}
 	if u := e.Usage; u != nil {
 		dst = strconv.AppendInt(append(dst, `,"usage":{"input_tokens":`...), int64(u.InputTokens), 10)
 		dst = strconv.AppendInt(append(dst, `,"output_tokens":`...), int64(u.OutputTokens), 10)
@@ -48,6 +54,9 @@ func appendRest(dst []byte, e *Event) []byte {
 	dst = appendField(dst, `,"message":"`, e.Message)
 	if e.RetryAfter != 0 {
 		dst = strconv.AppendInt(append(dst, `,"retry_after":`...), int64(e.RetryAfter), 10)
+	}
+	if e.Elsewhere {
+		dst = append(dst, `,"elsewhere":true`...)
 	}
 	return dst
 }

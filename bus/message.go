@@ -1,6 +1,9 @@
 package bus
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Job is one question on its way to a worker, published to the queue group of
 // its provider. Its reply subject is the asking gateway's.
@@ -12,6 +15,7 @@ type Job struct {
 	ClientKey    []byte          `json:"client_key,omitempty"` // SHA-256 of the client's secret
 	Content      []byte          `json:"content,omitempty"`    // with ClientKey: SHA-256 of the question
 	Name         string          `json:"name,omitempty"`       // the client's own name for the turn
+	Product      string          `json:"product,omitempty"`    // of the customer address
 	Provider     string          `json:"provider"`
 	Model        string          `json:"model,omitempty"`
 	System       string          `json:"system,omitempty"`
@@ -20,6 +24,9 @@ type Job struct {
 	MaxTokens    int             `json:"max_tokens,omitempty"`
 	OnDisconnect string          `json:"on_disconnect"`
 	NeedsKey     bool            `json:"needs_key,omitempty"` // a sealed key follows by control
+	Reasoning    bool            `json:"reasoning,omitempty"` // the asker wants to see it
+	Movable      bool            `json:"movable,omitempty"`   // another worker would be asked, where this one cannot reach the vendor
+	Avoid        []string        `json:"avoid,omitempty"`     // workers that could not reach the vendor: they say busy
 	Sent         int64           `json:"sent"`                // sender's clock, unix ms
 	Deadline     int64           `json:"deadline"`            // unix ms, sender's clock: later the job is dropped
 }
@@ -42,6 +49,8 @@ type Reply struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 
+	RetryAfter int `json:"retry_after,omitempty"` // of a refusal: seconds
+
 	// Of a found run, in answer to a find.
 	Age     int64  `json:"age,omitempty"`     // ms since it was accepted
 	Over    bool   `json:"over,omitempty"`    // it has ended and is kept
@@ -52,6 +61,7 @@ type Reply struct {
 const (
 	EventStatus    = "status"
 	EventChunk     = "chunk"
+	EventReasoning = "reasoning" // has no seq, and is not told again where it is lost
 	EventSnapshot  = "snapshot"
 	EventComplete  = "complete"
 	EventCancelled = "cancelled"
@@ -72,13 +82,16 @@ type Event struct {
 	From       uint64 `json:"from,omitempty"` // snapshot: seq of its first chunk; Seq is its last
 	More       bool   `json:"more,omitempty"` // snapshot: another part follows
 	State      string `json:"state,omitempty"`
+	Position   int    `json:"position,omitempty"` // status queued: how many are served before, and it
 	Finish     string `json:"finish_reason,omitempty"`
 	Provider   string `json:"provider,omitempty"`
 	Model      string `json:"model,omitempty"`
+	Attempts   int    `json:"attempts,omitempty"` // calls of vendors
 	Usage      *Usage `json:"usage,omitempty"`
 	Code       string `json:"code,omitempty"`
 	Message    string `json:"message,omitempty"`
 	RetryAfter int    `json:"retry_after,omitempty"` // seconds
+	Elsewhere  bool   `json:"elsewhere,omitempty"`   // error before the first chunk: another worker may do better
 }
 
 // Usage counts tokens of a run.
@@ -139,7 +152,45 @@ type Beat struct {
 type Offer struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"`
-	State        string   `json:"state"` // ready, needs_key, off
+	State        string   `json:"state"`                 // ready, needs_key, resting, off
+	RetryAfter   int      `json:"retry_after,omitempty"` // of a resting one: seconds
 	Models       []string `json:"models,omitempty"`
 	DefaultModel string   `json:"default_model,omitempty"`
+	Rests        []Rest   `json:"rests,omitempty"` // what this worker has met itself, not what it heard
+}
+
+// Rest says that a key, or a whole provider, is not to be asked for a while.
+// Other workers believe it.
+type Rest struct {
+	Key   string `json:"key,omitempty"`   // fingerprint of a deployment key; empty = the whole provider
+	Model string `json:"model,omitempty"` // empty = all of them
+	For   int64  `json:"for"`             // ms, from when the beat was sent
+	Why   string `json:"why,omitempty"`
+}
+
+// UsageRecord is what one run cost, for who bills. Each run says it once, at its
+// end, whatever its end was.
+type UsageRecord struct {
+	Version      int       `json:"v"` // 1
+	Time         time.Time `json:"time"`
+	RunHash      string    `json:"run_hash"` // hex of the first 16 bytes of the run_id's SHA-256: who has that finds this, nobody resumes by it
+	Worker       string    `json:"worker"`
+	Gateway      string    `json:"gateway"`
+	Session      string    `json:"session"`
+	Name         string    `json:"name,omitempty"` // the client's own name for the turn
+	Product      string    `json:"product,omitempty"`
+	Provider     string    `json:"provider"`        // who answered
+	Asked        string    `json:"asked,omitempty"` // who was asked, where that is somebody else
+	Model        string    `json:"model,omitempty"`
+	Key          string    `json:"key"`              // user, deployment, none
+	KeyID        string    `json:"key_id,omitempty"` // fingerprint of the deployment's key
+	Outcome      string    `json:"outcome"`          // complete, cancelled, error
+	Code         string    `json:"code,omitempty"`   // of an error
+	Finish       string    `json:"finish_reason,omitempty"`
+	InputTokens  int       `json:"input_tokens"`
+	OutputTokens int       `json:"output_tokens"`
+	Estimated    bool      `json:"estimated"`
+	Attempts     int       `json:"attempts"` // calls of vendors
+	OutputBytes  int       `json:"output_bytes"`
+	Millis       int64     `json:"ms"` // from the accept to the end
 }

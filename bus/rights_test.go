@@ -102,6 +102,11 @@ func TestRightsOfTheShippedServer(t *testing.T) {
 		{sub, "troupe.v1.beat.>", "", yes, yes},
 		{sub, "troupe.v1.beat.worker.w1", "", yes, yes},
 
+		// What runs cost: workers say it, and only who bills hears it.
+		{pub, "troupe.v1.usage", "", no, yes},
+		{pub, "troupe.v1.usage.a", "", no, no},
+		{sub, "troupe.v1.usage", "", no, no},
+
 		// Discovery: workers are asked, nobody here asks.
 		{sub, "$SRV.PING", "", no, yes},
 		{sub, "$SRV.INFO", "", no, yes},

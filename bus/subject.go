@@ -18,6 +18,7 @@ import (
 //	<prefix>.v1.worker.<id>.control      words to runs
 //	<prefix>.v1.beat.worker.<id>         beats; only workers may publish here
 //	<prefix>.v1.beat.gateway.<id>        beats; only gateways may publish here
+//	<prefix>.v1.usage                    what each run cost, for who bills
 //
 // Outside of the prefix workers hear what tools ask of every service of a NATS
 // ($SRV.<verb>, and the same with <prefix>-worker and an id behind it).
@@ -77,6 +78,9 @@ func (s Subjects) Beat(role, id string) (string, error) {
 
 // Beats matches the beats of all.
 func (s Subjects) Beats() string { return s.root + "beat.>" }
+
+// Usage is where workers say what each run cost.
+func (s Subjects) Usage() string { return s.root + "usage" }
 
 // discovery is where a verb is asked of all services of a NATS, of all workers
 // of this deployment and of one of them. No wildcards: a worker's rights name

@@ -56,6 +56,20 @@ func (b *Bus) Beat(beat *Beat) error {
 	return b.publish(subject, data)
 }
 
+// Usage says what a run cost. Its name goes along as Nats-Msg-Id, so a JetStream
+// stream on the subject keeps each record once.
+// https://docs.nats.io/using-nats/developer/develop_jetstream/model_deep_dive#message-deduplication
+func (b *Bus) Usage(r *UsageRecord) error {
+	data, err := encode(r)
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg(b.subjects.Usage())
+	m.Data = data
+	m.Header.Set(nats.MsgIdHdr, r.RunHash)
+	return b.publishMsg(m)
+}
+
 // ListenBeats hands every beat, one's own too, to h with the time of its
 // arrival. A beat that names another sender than its subject is skipped: the
 // server's permissions guard subjects, not contents. h must not block.

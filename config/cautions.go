@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/troupe-chat/troupe/actors/provider"
 )
 
 // busPayload is the max_payload of a NATS server out of the box; a question
@@ -68,7 +70,7 @@ func (c *Config) spendable() []string {
 	}
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
-		if len(c.Providers[name].APIKeys) > 0 {
+		if p := c.Providers[name]; len(p.Keys()) > 0 && p.UserKeys != provider.UserKeysRequire {
 			names = append(names, name)
 		}
 	}

@@ -30,6 +30,12 @@ type Config struct {
 	DefaultProvider string                     `koanf:"default_provider" doc:"asked when neither the question nor its product names one"`
 	Products        map[string]actors.Product  `koanf:"products" doc:"what the customer address serves, by product id; no entry = any id is accepted"`
 	Log             LogConfig                  `koanf:"log"`
+	Faults          FaultsConfig               `koanf:"faults"`
+}
+
+// FaultsConfig says whether this process may be made to fail on purpose.
+type FaultsConfig struct {
+	Enabled bool `koanf:"enabled" doc:"for tests: serve providers of type faulty, whose models fail as their names say"`
 }
 
 // LogConfig says what is logged and how it looks.

@@ -82,6 +82,8 @@ func sameValue(a, b reflect.Value) bool {
 		return sameSecret(x, b.Interface().(protocol.Secret))
 	case []protocol.Secret:
 		return slices.EqualFunc(x, b.Interface().([]protocol.Secret), sameSecret)
+	case []int:
+		return slices.Equal(x, b.Interface().([]int))
 	case []string: // one that is absent and one that is empty are the same list
 		return slices.Equal(x, b.Interface().([]string))
 	}

@@ -150,9 +150,11 @@ func (w *fileWalk) leaf(n *node, at *yaml.Node, path []string) {
 	case at.Kind == yaml.ScalarNode:
 		w.settings = w.accept(w.settings, path, n, at.Value, origin)
 	case at.Kind == yaml.SequenceNode && isList(n.typ):
-		if list, ok := scalars(at); ok {
-			w.settings = append(w.settings, setting{path: path, value: list, origin: origin})
-			return
+		if items, ok := scalars(at); ok {
+			if list, ok := parseList(n.typ, items); ok {
+				w.settings = append(w.settings, setting{path: path, value: list, origin: origin})
+				return
+			}
 		}
 		w.fail(problem(key, "", origin, wanted(n.typ)))
 	default:

@@ -67,7 +67,7 @@ func TestNothingIsTheDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.File)
 	live, restart := Diff(Default(), c)
-	require.Equal(t, []string{"providers.openai.api_keys"}, live, "the reference to an unset variable is dropped, nothing else")
+	require.Equal(t, []string{"providers.anthropic.api_keys", "providers.gemini.api_keys", "providers.openai.api_keys"}, live, "the reference to an unset variable is dropped, nothing else")
 	require.Empty(t, restart)
 }
 
@@ -97,7 +97,7 @@ products:
 	require.Zero(t, c.Pool.IdleTimeout)
 	require.InDelta(t, 1, c.Chat.MaxTemperature, 0)
 	require.False(t, c.Chat.ClientSystem)
-	require.Len(t, c.Providers, 4, "echo and openai stay")
+	require.Len(t, c.Providers, 7, "what nobody named stays")
 	require.Equal(t, "openai", c.Providers["openai"].Type)
 	require.Equal(t, c.Providers["groq"], c.Providers["other"])
 	require.Equal(t, []string{"gpt-4.1"}, c.Providers["openai"].Models)
@@ -141,8 +141,8 @@ func TestProblems(t *testing.T) {
 		{"product id", yamlOf("products: {'-': {}}"), `products.-: a product id must match [A-Za-z0-9][A-Za-z0-9_.:-]{0,127} (from file t.yaml:1)`},
 		{"validated", yamlOf("", "TROUPE_RUNS_ATTEMPTS=3"), `runs.attempts: 3 is not allowed: give 1 or 2 (from env TROUPE_RUNS_ATTEMPTS)`},
 		{"on_disconnect", yamlOf("runs: {on_disconnect: never}"), `runs.on_disconnect: "never" is not allowed: give cancel, grace or continue (from file t.yaml:1)`},
-		{"default provider", yamlOf("default_provider: mine"), `default_provider: "mine" is not allowed: give one of the configured providers: echo, openai (from file t.yaml:1)`},
-		{"provider of a product", yamlOf("products: {'11': {provider: mine}}"), `products.11.provider: "mine" is not allowed: give one of the configured providers: echo, openai (from file t.yaml:1)`},
+		{"default provider", yamlOf("default_provider: mine"), `default_provider: "mine" is not allowed: give one of the configured providers: anthropic, echo, faulty, gemini, openai (from file t.yaml:1)`},
+		{"provider of a product", yamlOf("products: {'11': {provider: mine}}"), `products.11.provider: "mine" is not allowed: give one of the configured providers: anthropic, echo, faulty, gemini, openai (from file t.yaml:1)`},
 		{"log level", Sources{Args: []string{"--log.level=loud"}, ReadFile: files(nil)}, `log.level: "loud" is not allowed: give trace, debug, info, warn or error (from flag --log.level)`},
 		{"certificate without key", yamlOf("\nhttp: {tls: {cert: c.pem}}"), `http.tls: cert and key go together; one of them is empty (from file t.yaml:2)`},
 		{"missing file", Sources{ConfigFile: "no.yaml", ReadFile: files(nil)}, `config file "no.yaml": cannot be read: file does not exist (from --config)`},
@@ -185,7 +185,7 @@ providers:
 	c, _, err := Load(in)
 	require.NoError(t, err)
 	require.Equal(t, "from-a-file", string(c.HTTP.AdminToken.Reveal()))
-	require.Equal(t, []string{"1", "literal", "from-a-file"}, revealed(c.Providers["openai"].APIKeys))
+	require.Equal(t, []string{"1", "", "literal", "from-a-file"}, revealed(c.Providers["openai"].APIKeys))
 
 	c, _, err = Load(Sources{Env: []string{"OPENAI_API_KEY=k", "TROUPE_PROVIDERS_ECHO_API_KEYS=a,b"}, ReadFile: files(nil)})
 	require.NoError(t, err)

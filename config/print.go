@@ -66,6 +66,12 @@ func printLeaf(v reflect.Value) *yaml.Node {
 	switch x := v.Interface().(type) {
 	case []string:
 		return printList(x)
+	case []int:
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, n := range x {
+			list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.Itoa(n)})
+		}
+		return list
 	case protocol.Secret:
 		return word(shownSecret(x))
 	case []protocol.Secret:

@@ -49,13 +49,12 @@ func (l *loader) resolveLeaf(v reflect.Value, n *node, key string) {
 		}
 		v.Set(reflect.ValueOf(resolved))
 	case secretsType:
-		kept := []protocol.Secret{}
-		for _, secret := range v.Interface().([]protocol.Secret) {
-			if s := l.resolve(key, secret); !s.Empty() {
-				kept = append(kept, s)
-			}
+		secrets := v.Interface().([]protocol.Secret)
+		resolved := make([]protocol.Secret, len(secrets)) // each in its place: others of its entry count places
+		for i, secret := range secrets {
+			resolved[i] = l.resolve(key, secret)
 		}
-		v.Set(reflect.ValueOf(kept))
+		v.Set(reflect.ValueOf(resolved))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/troupe-chat/troupe/actors/provider"
 )
 
 // Validate checks every part and what the parts say about each other. Every
@@ -25,6 +27,9 @@ func (c *Config) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		errs = append(errs, c.Providers[name].Validate(name))
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		errs = append(errs, c.chain(name))
+	}
 	errs = append(errs, c.known(keyDefault, c.DefaultProvider))
 	for _, id := range slices.Sorted(maps.Keys(c.Products)) {
 		if wrong := badEntry(tableProducts, id); wrong != "" {
@@ -33,6 +38,25 @@ func (c *Config) Validate() error {
 		}
 		if name := c.Products[id].Provider; name != "" {
 			errs = append(errs, c.known("products."+id+".provider", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// chain checks who stands behind a provider.
+func (c *Config) chain(name string) error {
+	var errs []error
+	for i, entry := range c.Providers[name].Fallback {
+		key := fmt.Sprintf("providers.%s.fallback[%d]", name, i)
+		other, model := provider.SplitTarget(entry)
+		p, ok := c.Providers[other]
+		switch {
+		case !ok:
+			errs = append(errs, c.known(key, other))
+		case other == name:
+			errs = append(errs, fmt.Errorf("%s: %s is this provider itself: name another one", key, quoted(entry)))
+		case model == "" && p.DefaultModel == "" && p.Type != provider.TypeEcho && p.Type != provider.TypeFaulty:
+			errs = append(errs, fmt.Errorf("%s: %s says no model and providers.%s.default_model is empty: give %s/model", key, quoted(entry), other, other))
 		}
 	}
 	return errors.Join(errs...)

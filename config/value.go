@@ -15,11 +15,12 @@ var (
 	secretType   = reflect.TypeFor[protocol.Secret]()
 	secretsType  = reflect.TypeFor[[]protocol.Secret]()
 	stringsType  = reflect.TypeFor[[]string]()
+	intsType     = reflect.TypeFor[[]int]()
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
 // isList tells whether a value of type t is written as a list.
-func isList(t reflect.Type) bool { return t == stringsType || t == secretsType }
+func isList(t reflect.Type) bool { return t == stringsType || t == secretsType || t == intsType }
 
 // isSecret tells whether a value of type t must never be shown.
 func isSecret(t reflect.Type) bool { return t == secretType || t == secretsType }
@@ -31,9 +32,25 @@ func isBool(n *node) bool { return n.typ.Kind() == reflect.Bool }
 // because it may yet be a reference, and becomes a Secret with the Config.
 func parse(t reflect.Type, text string) (any, bool) {
 	if isList(t) {
-		return splitList(text), true
+		return parseList(t, splitList(text))
 	}
 	return parseScalar(t, text)
+}
+
+// parseList reads the items of a list.
+func parseList(t reflect.Type, items []string) (any, bool) {
+	if t != intsType {
+		return items, true
+	}
+	list := make([]int, len(items))
+	for i, item := range items {
+		n, err := strconv.Atoi(strings.TrimSpace(item))
+		if err != nil {
+			return nil, false
+		}
+		list[i] = n
+	}
+	return list, true
 }
 
 func parseScalar(t reflect.Type, text string) (any, bool) {
@@ -72,6 +89,8 @@ func wanted(t reflect.Type) string {
 	switch {
 	case t == durationType:
 		return "must be a duration with its unit, as in 500ms, 30s or 5m"
+	case t == intsType:
+		return "must be a list of whole numbers, as in [1, 3]"
 	case isList(t):
 		return "must be a list of texts, as in [a, b]"
 	case t == secretType:
@@ -99,6 +118,8 @@ func layered(v reflect.Value) any {
 		return list
 	case []string:
 		return append([]string{}, x...)
+	case []int:
+		return append([]int{}, x...)
 	default:
 		return x
 	}

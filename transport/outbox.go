@@ -15,7 +15,8 @@ const keptOutbox = 16 << 10
 // outbox only while something waits, so an idle one costs nothing.
 //
 // Order is the order of add. The one liberty it takes: while something waits,
-// chunks of the same turn with consecutive seqs become one chunk.
+// chunks of the same turn with consecutive seqs become one chunk, and so does
+// what its model thinks aloud.
 //
 // Bound: frames are refused when they would bring the waiting bytes above the
 // bound. Two kinds pass where they do not fit, and are then not counted against
@@ -47,6 +48,7 @@ type excess struct {
 // chunk is a chunk frame before it is encoded. The zero chunk is none.
 type chunk struct {
 	open  bool
+	kind  protocol.Type // chunk, or reasoning, which has no seq
 	named bool
 	id    string
 	from  uint64
@@ -65,10 +67,10 @@ func (c *chunk) size() int {
 // continues tells whether f is what comes right after c in the same turn. An
 // unnamed turn shows no seq, and only one of them runs at a time.
 func (c *chunk) continues(f *protocol.Frame) bool {
-	if !c.open || c.named != f.Named || c.id != f.ID {
+	if !c.open || c.kind != f.Type || c.named != f.Named || c.id != f.ID {
 		return false
 	}
-	return !c.named || firstSeq(f) == c.seq+1
+	return !c.named || c.kind == protocol.TypeReasoning || firstSeq(f) == c.seq+1
 }
 
 // firstSeq is the first chunk inside a frame that may be joined already.
@@ -93,13 +95,13 @@ func (o *outbox) add(f *protocol.Frame, join bool) bool {
 	}
 	alone := o.empty()
 	switch {
-	case f.Type == protocol.TypeChunk && o.tail.continues(f):
+	case o.tail.continues(f):
 		o.tail.text = append(o.tail.text, f.Text...)
 		o.tail.seq = f.Seq
-	case f.Type == protocol.TypeChunk && join:
+	case joins(f) && join:
 		o.seal()
 		o.tail = chunk{
-			open: true, named: f.Named, id: f.ID, from: firstSeq(f), seq: f.Seq,
+			open: true, kind: f.Type, named: f.Named, id: f.ID, from: firstSeq(f), seq: f.Seq,
 			text: append([]byte(nil), f.Text...),
 		}
 	default:
@@ -111,6 +113,11 @@ func (o *outbox) add(f *protocol.Frame, join bool) bool {
 		o.excess[0], o.large = excess{size: waiting}, waiting
 	}
 	return true
+}
+
+// joins tells whether a frame is a piece of a longer text.
+func joins(f *protocol.Frame) bool {
+	return f.Type == protocol.TypeChunk || f.Type == protocol.TypeReasoning
 }
 
 // exceed queues a frame that does not fit, if it is of the kind that may pass.
@@ -154,7 +161,7 @@ func (o *outbox) seal() {
 		return
 	}
 	f := protocol.Frame{
-		Type: protocol.TypeChunk, Named: o.tail.named, ID: o.tail.id,
+		Type: o.tail.kind, Named: o.tail.named, ID: o.tail.id,
 		Seq: o.tail.seq, Text: o.tail.text,
 	}
 	if o.tail.from != o.tail.seq {

@@ -76,19 +76,21 @@ func (k *sink) Close(code protocol.Code) {
 	k.signal()
 }
 
-// join appends a chunk to the one that waits last, if it follows on it.
+// join appends a piece to the one that waits last, if it follows on it.
 func (k *sink) join(f *protocol.Frame) bool {
-	if f.Type != protocol.TypeChunk || len(k.frames) == 0 {
+	if !joins(f) || len(k.frames) == 0 {
 		return false
 	}
 	last := &k.frames[len(k.frames)-1]
-	if last.Type != protocol.TypeChunk || last.RunID != f.RunID || last.ID != f.ID {
+	if last.Type != f.Type || last.RunID != f.RunID || last.ID != f.ID {
 		return false
 	}
-	if last.From == 0 {
-		last.From = last.Seq
+	if f.Type == protocol.TypeChunk {
+		if last.From == 0 {
+			last.From = last.Seq
+		}
+		last.Seq = f.Seq
 	}
-	last.Seq = f.Seq
 	last.Text = append(last.Text, f.Text...)
 	return true
 }

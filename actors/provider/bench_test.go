@@ -23,7 +23,7 @@ func BenchmarkOpenAIRelay(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		a.reset(bytes.NewReader(in))
-		if err := a.relay(deaf{}); err != nil {
+		if err := a.relay(new(openAI), deaf{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestOpenAIAllocationsPerChunk(t *testing.T) {
 	var a answer
 	perRun := testing.AllocsPerRun(20, func() {
 		a.reset(bytes.NewReader(in))
-		if err := a.relay(deaf{}); err != nil {
+		if err := a.relay(new(openAI), deaf{}); err != nil {
 			t.Fatal(err)
 		}
 	})

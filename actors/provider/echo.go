@@ -34,11 +34,11 @@ func newEcho(name string, c Config) *echo {
 func (e *echo) Stream(ctx context.Context, q *Question, sink Sink) (Result, error) {
 	name, err := pickModel(e.name, &e.cfg, q.Model)
 	if err != nil {
-		return Result{}, err
+		return nothing(q.Model), err
 	}
 	model, err := parseEchoModel(name)
 	if err != nil {
-		return Result{}, &protocol.Error{Code: protocol.UnknownModel, Message: "Provider " + e.name + " does not know the model " + quote(name) + ". Its models are " + echoGrammar + "."}
+		return nothing(name), &protocol.Error{Code: protocol.UnknownModel, Message: "Provider " + e.name + " does not know the model " + quote(name) + ". Its models are " + echoGrammar + "."}
 	}
 	res := Result{Finish: protocol.FinishStop, Model: name, Usage: &protocol.Usage{InputTokens: questionWords(q), Estimated: true}}
 	s := newSpeech(model, lastQuestion(q), q.MaxTokens)

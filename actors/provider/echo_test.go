@@ -202,5 +202,6 @@ func BenchmarkEchoFirehose(b *testing.B) {
 // deaf is a Sink that costs nothing.
 type deaf struct{}
 
-func (deaf) Text([]byte) {}
-func (deaf) Progress()   {}
+func (deaf) Text([]byte)      {}
+func (deaf) Reasoning([]byte) {}
+func (deaf) Progress()        {}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,14 +28,16 @@ type exchange struct {
 	cancel context.CancelFunc
 	conn   net.Conn // the one that the request went out on
 	resp   *http.Response
-	ended  bool // the body was read to its end: the connection is no longer ours
+	wrote  atomic.Bool // the whole request is out
+	ended  bool        // the body was read to its end: the connection is no longer ours
 }
 
 func newExchange(ctx context.Context) *exchange {
 	ex := new(exchange)
 	ctx, ex.cancel = context.WithCancel(ctx)
 	ex.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { ex.conn = info.Conn },
+		GotConn:      func(info httptrace.GotConnInfo) { ex.conn = info.Conn },
+		WroteRequest: func(info httptrace.WroteRequestInfo) { ex.wrote.Store(info.Err == nil) },
 	})
 	return ex
 }
@@ -50,6 +53,9 @@ func (ex *exchange) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// sent tells whether the vendor may have the whole question.
+func (ex *exchange) sent() bool { return ex.wrote.Load() }
 
 // refusal reads what fits of an error's body, for a bounded time.
 func (ex *exchange) refusal() (text []byte, whole bool) {

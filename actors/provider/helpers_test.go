@@ -15,6 +15,7 @@ import (
 // ear is a Sink that remembers.
 type ear struct {
 	pieces   []string
+	thoughts []string
 	progress int
 	onText   func(n int) // after the nth piece
 }
@@ -25,6 +26,8 @@ func (e *ear) Text(piece []byte) {
 		e.onText(len(e.pieces))
 	}
 }
+
+func (e *ear) Reasoning(piece []byte) { e.thoughts = append(e.thoughts, string(piece)) }
 
 func (e *ear) Progress() { e.progress++ }
 

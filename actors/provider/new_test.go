@@ -15,10 +15,12 @@ import (
 
 func TestDefaults(t *testing.T) {
 	d := Defaults()
-	require.Len(t, d, 2)
+	require.Len(t, d, 5)
 	for name, c := range d {
 		require.NoError(t, c.Validate(name))
 		_, err := New(name, c, Deps{Log: zerolog.Nop()})
+		require.Equal(t, c.Type == TypeFaulty, err != nil, "%s: %v", name, err)
+		_, err = New(name, c, Deps{Log: zerolog.Nop(), FaultyURL: func(string) string { return "http://127.0.0.1:1" }})
 		require.NoError(t, err)
 	}
 	require.Equal(t, "env:OPENAI_API_KEY", string(d["openai"].APIKeys[0].Reveal()))

@@ -1,192 +1,221 @@
 package provider
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"mime"
-	"net"
+	"bytes"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
-// Bounds of a connection. How long an answer may take is the run's to say.
-const (
-	connectTimeout = 10 * time.Second // of the dial, and of the TLS handshake
-	maxHeaderBytes = 64 << 10
-)
+const openAIBaseURL = "https://api.openai.com/v1"
 
-// openAI speaks chat completions, the wire of OpenAI and of everything that
-// copies it. One transport serves all calls of a provider.
-type openAI struct {
-	// Set once.
-	name      string
-	cfg       Config
-	endpoint  string
-	newNames  bool // max_completion_tokens instead of max_tokens
-	transport *http.Transport
+// chatRequest is the body of POST /chat/completions.
+// https://platform.openai.com/docs/api-reference/chat/create
+type chatRequest struct {
+	Model         string             `json:"model"`
+	Messages      []protocol.Message `json:"messages"`
+	Stream        bool               `json:"stream"`
+	StreamOptions streamOptions      `json:"stream_options,omitzero"`
+	Temperature   *float64           `json:"temperature,omitempty"`
 
-	answers sync.Pool // of *answer, for their buffers
+	// One of the two is set: the vendor itself refuses the old name for its
+	// newer models, most servers that speak its wire know only the old one.
+	MaxCompletionTokens int `json:"max_completion_tokens,omitempty"`
+	MaxTokens           int `json:"max_tokens,omitempty"`
 }
 
-func newOpenAI(name string, c Config, deps Deps) (*openAI, error) {
-	base := c.BaseURL
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// openAI is the wire of chat completions, which OpenAI and everything that
+// copies it speak.
+type openAI struct {
+	endpoint string
+	list     string
+	newNames bool // max_completion_tokens instead of max_tokens
+	azure    bool // the key has a header of its own
+	counts   bool // it counts tokens without being asked, and refuses to be asked
+}
+
+func newOpenAIWire(base string) (*openAI, error) {
 	if base == "" {
 		base = openAIBaseURL
 	}
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, fmt.Errorf("providers.%s.base_url: not a URL", name)
-	}
-	if u.Scheme == "http" && !firstKey(c.APIKeys).Empty() && !isLoopback(u.Hostname()) {
-		deps.Log.Warn().Str("provider", name).Str("host", u.Host).
-			Msg("Provider key travels unencrypted: use https in base_url")
+		return nil, err
 	}
 	return &openAI{
-		name:      name,
-		cfg:       c,
-		endpoint:  strings.TrimRight(base, "/") + "/chat/completions",
-		newNames:  knowsNewNames(u),
-		transport: newTransport(),
-		answers:   sync.Pool{New: func() any { return new(answer) }},
+		endpoint: under(u, "/chat/completions"), list: under(u, "/models"),
+		newNames: knowsNewNames(u), azure: isAzure(u), counts: isMistral(u),
 	}, nil
 }
 
-// newTransport has no clock over an answer: those belong to the run. Idle
-// HTTP/2 connections are pinged, or a dead one would swallow question after
-// question.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    connectTimeout,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		MaxIdleConns:           128,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        90 * time.Second,
+// under is an address below the base; a version that Azure wants stays behind it.
+func under(base *url.URL, path string) string {
+	u := *base
+	u.RawQuery = ""
+	at := strings.TrimRight(u.String(), "/") + path
+	if base.RawQuery != "" {
+		at += "?" + base.RawQuery
+	}
+	return at
+}
+
+func (w *openAI) address(string) string { return w.endpoint }
+
+// sign implements wire.
+func (w *openAI) sign(h http.Header, key protocol.Secret) {
+	switch {
+	case key.Empty():
+	case w.azure: // where a bearer is a token of its directory
+		h.Set("Api-Key", string(key.Reveal()))
+	default:
+		h.Set("Authorization", "Bearer "+string(key.Reveal()))
 	}
 }
 
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+// body writes the question as the vendor wants it, the system prompt first.
+func (w *openAI) body(model string, q *Question) ([]byte, error) {
+	r := chatRequest{Model: model, Stream: true, Temperature: q.Temperature}
+	if !w.counts {
+		r.StreamOptions.IncludeUsage = true
+	}
+	r.Messages = make([]protocol.Message, 0, len(q.Messages)+1)
+	if q.System != "" {
+		r.Messages = append(r.Messages, protocol.Message{Role: protocol.RoleSystem, Content: q.System})
+	}
+	r.Messages = append(r.Messages, q.Messages...)
+	if w.newNames {
+		r.MaxCompletionTokens = q.MaxTokens
+	} else {
+		r.MaxTokens = q.MaxTokens
+	}
+	return encodeBody(&r)
 }
 
-// Close lets go of idle connections.
-func (p *openAI) Close() error {
-	p.transport.CloseIdleConnections()
+// knowsNewNames tells whether the host wants max_completion_tokens: the vendor
+// itself, and Azure, which hosts the same models.
+func knowsNewNames(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	return host == "api.openai.com" || isAzure(u)
+}
+
+// isAzure tells whether the host is Azure's.
+// https://learn.microsoft.com/azure/ai-services/openai/reference
+func isAzure(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	return strings.HasSuffix(host, ".openai.azure.com") || strings.HasSuffix(host, ".cognitiveservices.azure.com") ||
+		strings.HasSuffix(host, ".services.ai.azure.com")
+}
+
+// isMistral tells whether the host is Mistral's, which refuses stream_options
+// with 422 and sends usage with the last chunk in any case.
+// https://docs.mistral.ai/api/endpoint/chat
+func isMistral(u *url.URL) bool { return strings.EqualFold(u.Hostname(), "api.mistral.ai") }
+
+// take reads one event: a chat.completion.chunk, an error object, or [DONE].
+// https://platform.openai.com/docs/api-reference/chat-streaming
+func (w *openAI) take(a *answer, ev event) error {
+	if ev.data[0] == '[' && string(bytes.TrimSpace(ev.data)) == "[DONE]" {
+		a.over = true
+		return nil
+	}
+	root, err := parseObject(ev.data)
+	if err != nil {
+		return err
+	}
+	failed := ev.failed
+	root.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "choices":
+			takeChoices(a, value)
+		case "usage":
+			takeOpenAIUsage(a, value)
+		case "model":
+			a.takeModel(value)
+		case "error":
+			failed = failed || value.IsObject() || value.Type == gjson.String && value.Str != ""
+		case "object":
+			failed = failed || value.Str == "error"
+		}
+		return true
+	})
+	if failed {
+		return parseVendorError(root)
+	}
 	return nil
 }
 
-// Stream implements Provider. It asks the transport directly, without an
-// http.Client: so no redirect is ever followed, with a key or without.
-func (p *openAI) Stream(ctx context.Context, q *Question, sink Sink) (Result, error) {
-	key, err := p.key(q) // first: who has no key cannot do anything about the model
-	if err != nil {
-		return Result{Model: q.Model}, err
-	}
-	model, err := pickModel(p.name, &p.cfg, q.Model)
-	if err != nil {
-		return Result{}, err
-	}
-	body, err := p.body(model, q)
-	if err != nil {
-		return Result{Model: model}, p.internal(err)
-	}
-	ex := newExchange(ctx)
-	defer ex.end()
-	req, err := p.request(ex.ctx, body, key)
-	if err != nil {
-		return Result{Model: model}, p.internal(err)
-	}
-	resp, err := p.transport.RoundTrip(req)
-	if err != nil {
-		return Result{Model: model}, p.unreachable(ctx, key, err)
-	}
-	ex.begin(resp)
-	if isStream(resp) {
-		return p.read(ctx, ex, reading{model: model, key: key, question: q, sink: sink})
-	}
-	text, whole := ex.refusal()
-	if ctx.Err() != nil {
-		return Result{Model: model}, stopped(ctx)
-	}
-	return Result{Model: model}, p.refused(resp, refusal{body: text, whole: whole, key: key, model: model})
-}
-
-// key is the user's, else the deployment's, else none where base_url names a
-// server that may need none.
-func (p *openAI) key(q *Question) (protocol.Secret, error) {
-	key := q.Key
-	if key.Empty() {
-		key = firstKey(p.cfg.APIKeys)
-	}
-	switch {
-	case key.Empty() && p.cfg.BaseURL != "":
-		return key, nil
-	case key.Empty():
-		return key, &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
-			"Provider %s needs a key: send yours as api_keys.%s, or let the operator set OPENAI_API_KEY (providers.%s.api_keys).", p.name, p.name, p.name)}
-	case !validKey(key):
-		return key, &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
-			"The key for provider %s holds a space, a line end or another character that no key has: check api_keys.%s.", p.name, p.name)}
-	}
-	return key, nil
-}
-
-// isStream tells an answer from a refusal. A server that names no type is
-// given the benefit of the doubt: the [DONE] it must say decides.
-func isStream(resp *http.Response) bool {
-	if resp.StatusCode != http.StatusOK {
+// takeChoices reads the first choice; no other is ever asked for.
+func takeChoices(a *answer, choices gjson.Result) {
+	choices.ForEach(func(_, choice gjson.Result) bool {
+		choice.ForEach(func(key, value gjson.Result) bool {
+			switch key.Str {
+			case "delta":
+				takeDelta(a, value)
+			case "finish_reason":
+				takeOpenAIFinish(a, value.Str)
+			}
+			return true
+		})
 		return false
-	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return kind != "application/json" && kind != "text/html"
+	})
 }
 
-// reading is one answer's constants.
-type reading struct {
-	model    string
-	key      protocol.Secret
-	question *Question
-	sink     Sink
-}
-
-// read relays the stream until its end, whichever comes.
-func (p *openAI) read(ctx context.Context, ex *exchange, rd reading) (Result, error) {
-	a, _ := p.answers.Get().(*answer)
-	a.reset(ex)
-	defer func() {
-		a.release()
-		p.answers.Put(a)
-	}()
-	err := a.relay(rd.sink)
-	res := a.result(rd.model, rd.question)
-	switch {
-	case err == nil:
-		ex.finish()
-		if a.filtered {
-			return res, p.filtered()
+// takeDelta collects text. A refusal is what the model says to the user. The
+// vendor itself streams no reasoning on this wire; servers that copy it name the
+// field reasoning_content (DeepSeek, vLLM) or reasoning (OpenRouter, Ollama, Groq).
+func takeDelta(a *answer, delta gjson.Result) {
+	delta.ForEach(func(key, value gjson.Result) bool {
+		if value.Type != gjson.String {
+			return true
 		}
-		return res, nil
-	case ctx.Err() != nil:
-		return res, stopped(ctx)
+		switch key.Str {
+		case "content", "refusal":
+			a.addText(value)
+		case "reasoning_content", "reasoning":
+			if a.thought.bytes == 0 { // some servers send both names with the same text
+				a.addThought(value)
+			}
+		}
+		return true
+	})
+}
+
+func takeOpenAIFinish(a *answer, reason string) {
+	switch reason {
+	case "":
+	case "length":
+		a.finish = protocol.FinishLength
+	case "content_filter":
+		a.filtered = true
+		a.finish = protocol.FinishStop
+	default: // stop, tool_calls, and whatever a copy of this wire calls its end
+		a.finish = protocol.FinishStop
 	}
-	var said vendorError
-	if errors.As(err, &said) {
-		return res, p.judge(verdict{vendor: said, key: rd.key, model: rd.model})
+}
+
+func takeOpenAIUsage(a *answer, usage gjson.Result) {
+	in, out := usage.Get("prompt_tokens"), usage.Get("completion_tokens")
+	if in.Type == gjson.Number || out.Type == gjson.Number {
+		a.usage = &protocol.Usage{InputTokens: tokens(in), OutputTokens: tokens(out)}
 	}
-	if a.filtered {
-		return res, p.filtered()
+}
+
+// models implements wire.
+// https://platform.openai.com/docs/api-reference/models/list
+func (w *openAI) models(page string) string { return w.list }
+
+// listed implements wire: the list comes in one piece.
+func (w *openAI) listed(root gjson.Result) (ids []string, next string) {
+	for _, m := range root.Get("data").Array() {
+		ids = append(ids, m.Get("id").Str)
 	}
-	return res, p.interrupted(rd.key, err)
+	return ids, ""
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tidwall/gjson"
 
 	"github.com/troupe-chat/troupe/actors/provider/providertest"
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -170,7 +169,7 @@ func TestCutIsNeverComplete(t *testing.T) {
 	for n := range len(stream) - len("\r\n\r\n") {
 		var a answer
 		a.reset(strings.NewReader(string(stream[:n])))
-		require.ErrorIs(t, a.relay(new(ear)), errNoDone, "end at %d", n)
+		require.ErrorIs(t, a.relay(new(openAI), new(ear)), errNoEnd, "end at %d", n)
 	}
 }
 
@@ -219,6 +218,50 @@ func rawServer(t *testing.T, answer string) string {
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-done })
 	return "http://" + l.Addr().String()
+}
+
+// What an error inside a stream says about a key counts only where the vendor has
+// a word for it: its sentence may repeat what a stranger asked, who must not be
+// able to take the key out of service.
+func TestAStrangersWordsBlameNoKey(t *testing.T) {
+	tests := map[string]struct {
+		object string
+		code   protocol.Code
+		fault  Fault
+	}{
+		"words of the question": {providertest.ErrorObject("Invalid prompt: 'how do I set file permission bits'", "invalid_request_error", ""), protocol.ProviderRejected, FaultNone},
+		"rate in the question":  {providertest.ErrorObject("Invalid prompt: 'what is a rate limit'", "invalid_request_error", ""), protocol.ProviderRejected, FaultNone},
+		"a sentence alone":      {`{"error":"authentication of permission and billing"}`, protocol.ProviderRateLimited, FaultVendor},
+		"its own word":          {providertest.ErrorObject("no", "authentication_error", ""), protocol.ProviderUnauthorized, FaultKeyRefused},
+		"its own code":          {providertest.ErrorObject("no", "invalid_request_error", "invalid_api_key"), protocol.ProviderUnauthorized, FaultKeyRefused},
+		"out of credit":         {providertest.ErrorObject("no", "insufficient_quota", "insufficient_quota"), protocol.ProviderRateLimited, FaultKeySpent},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			srv := providertest.New(t, providertest.Script{Deltas: []string{"a"}, Error: tt.object})
+			_, res, err := stream(t, newTestOpenAI(t, Config{BaseURL: srv.URL()}), ask("q"))
+			requireCode(t, err, tt.code)
+			require.Equal(t, tt.fault, res.Fault)
+		})
+	}
+}
+
+// A vendor that says the key where a model's name or a request's belongs is not
+// believed: the one goes to clients and bills, the other into the log.
+func TestAKeyIsNoName(t *testing.T) {
+	const key = "sk-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef-tail"
+	srv := providertest.New(t, providertest.Script{Deltas: []string{"a"}, Model: key})
+	q := ask("q")
+	q.Key = secret(key)
+	_, res, err := stream(t, newTestOpenAI(t, Config{BaseURL: srv.URL()}), q)
+	require.NoError(t, err)
+	require.Equal(t, "m-1", res.Model)
+
+	srv = providertest.New(t, providertest.Script{Status: 500, Header: http.Header{"X-Request-Id": {"id " + key}}})
+	_, _, err = stream(t, newTestOpenAI(t, Config{BaseURL: srv.URL()}), q)
+	for _, part := range []string{key[:8], key[20:30], "tail"} {
+		require.NotContains(t, requireCode(t, err, protocol.ProviderUnavailable).Error(), part)
+	}
 }
 
 func TestOpenAIKeyIsInNoError(t *testing.T) {
@@ -322,37 +365,5 @@ func FuzzOpenAIDelta(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	p, err := newOpenAI("vendor", Config{Type: TypeOpenAI}, Deps{})
-	require.NoError(f, err)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var a answer
-		a.reset(strings.NewReader(""))
-		e := new(ear)
-		err := a.take(event{data: data}, e)
-		require.Equal(t, a.said, len(e.text()))
-		require.True(t, len(e.pieces)+e.progress <= 1)
-		require.True(t, err == nil || e.text() == "")
-		if err == nil {
-			require.True(t, gjson.ValidBytes(data))
-		}
-		res := a.result("asked", ask("a"))
-		require.True(t, res.Usage.InputTokens >= 0 && res.Usage.OutputTokens >= 0)
-		require.NotEmpty(t, res.Model)
-		if said, ok := err.(vendorError); ok {
-			require.NotEmpty(t, p.judge(verdict{vendor: said, model: "m"}).Message)
-		}
-	})
-}
-
-// An answer that we give up is closed when Stream returns, not some time after.
-func TestOpenAIClosesWhatItGivesUp(t *testing.T) {
-	for range 20 {
-		srv := providertest.New(t, providertest.Script{Raw: []byte("data: no JSON\n\n"), Linger: true})
-		p := newTestOpenAI(t, Config{BaseURL: srv.URL()})
-		_, open := dials(p)
-		_, _, err := stream(t, p, ask("a"))
-		requireCode(t, err, protocol.ProviderInterrupted)
-		require.Zero(t, open.Load())
-		srv.WaitOpen(t, 0, time.Second)
-	}
+	fuzzEvent(f, TypeOpenAI, new(openAI))
 }

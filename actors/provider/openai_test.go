@@ -121,9 +121,9 @@ func TestOpenAIAnswer(t *testing.T) {
 
 func TestOpenAIRequest(t *testing.T) {
 	srv := providertest.New(t, providertest.Say("a"))
-	p := newTestOpenAI(t, Config{BaseURL: srv.URL() + "/", APIKeys: []protocol.Secret{{}, secret("sk-deployment")}, DefaultModel: "m-default"})
+	p := newTestOpenAI(t, Config{BaseURL: srv.URL() + "/", DefaultModel: "m-default"})
 	half := 0.5
-	q := &Question{System: "be <brief>", Temperature: &half, MaxTokens: 7, Messages: []protocol.Message{
+	q := &Question{Key: secret("sk-deployment"), Call: "job.1", System: "be <brief>", Temperature: &half, MaxTokens: 7, Messages: []protocol.Message{
 		{Role: protocol.RoleUser, Content: "1"}, {Role: protocol.RoleAssistant, Content: "2"}, {Role: protocol.RoleUser, Content: "3 & \u2028"},
 	}}
 	_, _, err := stream(t, p, q)
@@ -154,14 +154,44 @@ func TestOpenAIMaxTokensName(t *testing.T) {
 		"https://openrouter.ai/api/v1":            "max_tokens",
 		"https://notopenai.azure.com.example/v1/": "max_tokens",
 	} {
-		p, err := newOpenAI("openai", Config{Type: TypeOpenAI, BaseURL: base}, Deps{})
+		w, err := newOpenAIWire(base)
 		require.NoError(t, err)
-		body, err := p.body("m", &Question{MaxTokens: 9})
+		body, err := w.body("m", &Question{MaxTokens: 9})
 		require.NoError(t, err)
 		var got map[string]any
 		require.NoError(t, json.Unmarshal(body, &got))
 		require.EqualValues(t, 9, got[want], base)
 		require.Len(t, got, 5)
+	}
+}
+
+// Mistral refuses to be asked for usage, which it tells anyway; Azure's keys have
+// a header of their own, and its version stays behind every path.
+func TestOpenAIDialects(t *testing.T) {
+	for base, tt := range map[string]struct {
+		asks    bool
+		header  string
+		address string
+	}{
+		"":                           {true, "Authorization", "https://api.openai.com/v1/chat/completions"},
+		"https://API.mistral.ai/v1":  {false, "Authorization", "https://API.mistral.ai/v1/chat/completions"},
+		"https://mistral.example/v1": {true, "Authorization", "https://mistral.example/v1/chat/completions"},
+		"https://me.openai.azure.com/openai/deployments/d?api-version=2024-10-21": {
+			true, "Api-Key", "https://me.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21",
+		},
+		"https://me.services.ai.azure.com/openai/v1/": {true, "Api-Key", "https://me.services.ai.azure.com/openai/v1/chat/completions"},
+	} {
+		w, err := newOpenAIWire(base)
+		require.NoError(t, err)
+		body, err := w.body("m", &Question{})
+		require.NoError(t, err)
+		require.Equal(t, tt.asks, strings.Contains(string(body), `"stream_options":{"include_usage":true}`), base)
+		require.Equal(t, tt.asks, strings.Contains(string(body), "stream_options"), base)
+		require.Equal(t, tt.address, w.address("m"))
+		h := http.Header{}
+		w.sign(h, secret("k-1"))
+		require.Len(t, h, 1)
+		require.Contains(t, h.Get(tt.header), "k-1", base)
 	}
 }
 
@@ -215,7 +245,7 @@ func TestOpenAIModels(t *testing.T) {
 // dials makes p count its connections and the open ones among them.
 func dials(p Provider) (all, open *atomic.Int64) {
 	all, open = new(atomic.Int64), new(atomic.Int64)
-	t := p.(*openAI).transport
+	t := p.(*vendor).transport
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
@@ -320,7 +350,7 @@ func TestOpenAISplitAtEveryByte(t *testing.T) {
 		var a answer
 		a.reset(&pieces{parts: []string{whole[:i], whole[i:]}})
 		e := new(ear)
-		require.NoError(t, a.relay(e), "split at %d", i)
+		require.NoError(t, a.relay(new(openAI), e), "split at %d", i)
 		require.Equal(t, script.Deltas, e.pieces, "split at %d", i)
 		require.Equal(t, script.Usage, a.result("m-1", ask("a")).Usage)
 	}
@@ -384,7 +414,7 @@ func TestOpenAIOverHTTP2(t *testing.T) {
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	p := newTestOpenAI(t, Config{BaseURL: srv.URL}).(*openAI)
+	p := newTestOpenAI(t, Config{BaseURL: srv.URL}).(*vendor)
 	p.transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	p.transport.TLSClientConfig.NextProtos = nil
 

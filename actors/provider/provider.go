@@ -16,12 +16,19 @@
 // # Complete means complete
 //
 // An answer is complete only where the vendor said so: the openai wire ends
-// with "data: [DONE]", and whatever ends before it is PROVIDER_INTERRUPTED
-// (TestCutIsNeverComplete cuts at every byte).
+// with "data: [DONE]", the anthropic wire with message_stop, the gemini wire
+// with a finishReason and the orderly end of the response. Whatever ends before
+// that is PROVIDER_INTERRUPTED (TestCutIsNeverComplete cuts at every byte).
+//
+// # One call
+//
+// Stream is one call with one key. Which key, whether to ask again and whom
+// else is decided by who calls; a Result's Fault says what a failed call means
+// for the next one.
 //
 // # Keys
 //
-// A key travels in the Authorization header only. That header is a Go string
+// A key travels in the vendor's header for it only. That header is a Go string
 // that net/http copies into its write buffer: it cannot be wiped, only dropped.
 // No error built here holds a key, also where a vendor echoes it (redact).
 //
@@ -67,8 +74,11 @@ type Sink interface {
 	// Text takes the next piece of the answer: one or more whole UTF-8
 	// characters. The bytes are borrowed until the call returns.
 	Text(piece []byte)
+	// Reasoning takes the next piece of what the model thinks aloud, which is
+	// no part of the answer. Borrowed like Text.
+	Reasoning(piece []byte)
 	// Progress says that the vendor is alive though it said no text: a
-	// comment, a ping, a reasoning delta.
+	// comment, a ping, an event that means nothing to us.
 	Progress()
 }
 
@@ -79,12 +89,34 @@ type Question struct {
 	Messages    []protocol.Message // earlier turns and, last, the question
 	Temperature *float64
 	MaxTokens   int             // 0 = the vendor's own default
-	Key         protocol.Secret // the user's key; empty = the deployment's
+	Reasoning   bool            // the asker wants to see the model's reasoning; wires that must ask for it do
+	Key         protocol.Secret // the one to use; empty = none
+	Call        string          // names this call to the vendor, in CallHeader; server-made
 }
+
+// CallHeader carries the name of a call, for the vendor's support and for test
+// vendors that count calls. https://platform.openai.com/docs/api-reference/debugging-requests
+const CallHeader = "X-Client-Request-Id"
 
 // Result is how an answer ended.
 type Result struct {
 	Finish string // protocol.FinishStop, protocol.FinishLength
 	Model  string // what the vendor says it used
 	Usage  *protocol.Usage
+	Fault  Fault // of a call that failed
+	Unsent bool  // the vendor was not called at all
 }
+
+// Fault is what a failed call means for the next one.
+type Fault uint8
+
+// Faults of a call.
+const (
+	FaultNone       Fault = iota // the question's own, or ours: another call would end alike
+	FaultConnect                 // the vendor never got the question
+	FaultVendor                  // the vendor is unwell: 5xx, a broken answer
+	FaultLimited                 // 429: this key may ask later
+	FaultKeyRefused              // 401: the vendor does not know this key
+	FaultKeySpent                // 402, and 429 without credit
+	FaultKeyDenied               // 403: this key may not do this
+)

@@ -39,6 +39,8 @@ type sseReader struct {
 	data    []byte // of the event being read
 	hasData bool
 	failed  bool
+
+	bare []byte // what is no event: from a line on that opens a JSON value
 }
 
 // reset makes the reader ready for another stream.
@@ -49,7 +51,7 @@ func (r *sseReader) reset(src io.Reader) {
 	if cap(r.data) > keepBuffer {
 		r.data = nil
 	}
-	*r = sseReader{src: src, buf: r.buf, data: r.data[:0]}
+	*r = sseReader{src: src, buf: r.buf, data: r.data[:0], bare: r.bare[:0]}
 }
 
 // next reads until an event is whole. An event without data and a nil error
@@ -137,8 +139,27 @@ func (r *sseReader) field(line []byte) (bool, error) {
 		r.hasData = true
 	case "event":
 		r.failed = string(value) == "error"
+	case "": // a comment
+	default:
+		r.keepBare(line)
 	}
 	return false, nil
+}
+
+// keepBare keeps a line that no event can have, as far as an error's body may go.
+func (r *sseReader) keepBare(line []byte) {
+	if len(r.bare) == 0 && line[0] != '{' && line[0] != '[' {
+		return
+	}
+	if len(r.bare)+len(line) < maxErrorBody {
+		r.bare = append(append(r.bare, line...), '\n')
+	}
+}
+
+// rest is what the source ended with besides events: a bare JSON value, or half
+// a line.
+func (r *sseReader) rest() []byte {
+	return bytes.TrimSpace(append(r.bare, r.buf[r.pos:r.end]...))
 }
 
 func (r *sseReader) dispatch() event {

@@ -22,6 +22,8 @@ type breaker struct {
 	jitter func() float64 // 0 up to 1
 
 	calls, failures window
+	unreached       window // of the failures, those that never got there
+	away            bool   // it opened because the provider cannot be reached from here
 	open            bool
 	probing         bool          // half-open, with a call under way
 	until           time.Duration // end of the rest while open
@@ -52,7 +54,11 @@ func (b *breaker) resting(now time.Duration) time.Duration {
 
 // told is what other workers hear. They keep away until a probe has had its
 // time, and hear nothing of a half-open breaker that nobody needs.
+// Nor do they hear that we cannot reach the provider: that may be our own network.
 func (b *breaker) told(now time.Duration) (rest time.Duration, tell bool) {
+	if b.away {
+		return 0, false
+	}
 	rest = b.resting(now)
 	return rest, rest > 0 || b.open && now < b.until+margin
 }
@@ -71,15 +77,26 @@ func (b *breaker) good(t *ticket) bool {
 	}
 	b.calls.reset()
 	b.failures.reset()
+	b.unreached.reset()
+	b.away = false
 	b.open, b.probing = false, false
 	b.epoch++
 	*t = ticket{epoch: b.epoch} // what becomes of the call from here on counts like any other's
 	return true
 }
 
+// why is the reason of a rest.
+func (b *breaker) why() Reason {
+	if b.away {
+		return WhyAway
+	}
+	return WhyFailing
+}
+
 // failed tells whether the breaker opened.
-func (b *breaker) failed(now time.Duration, t *ticket) bool {
+func (b *breaker) failed(now time.Duration, t *ticket, unreached bool) bool {
 	if b.decides(t) {
+		b.away = unreached
 		b.trip(now, min(2*b.rest, lastRest))
 		return true
 	}
@@ -87,10 +104,14 @@ func (b *breaker) failed(now time.Duration, t *ticket) bool {
 		return false
 	}
 	b.failures.add(now)
+	if unreached {
+		b.unreached.add(now)
+	}
 	n := b.failures.count(now)
 	if n < tripFailures || 2*n < b.calls.count(now) {
 		return false
 	}
+	b.away = 2*b.unreached.count(now) > n
 	b.trip(now, firstRest)
 	return true
 }

@@ -18,7 +18,7 @@ func play(b *breaker, now time.Duration, ends string) {
 		case 'g':
 			b.good(&ticket)
 		case 'f':
-			b.failed(now, &ticket)
+			b.failed(now, &ticket, false)
 		case 'n':
 			b.neutral(&ticket)
 		}
@@ -133,18 +133,18 @@ func TestThePastDecidesNothing(t *testing.T) {
 	play(&b, 0, strings.Repeat("f", 20))
 	require.True(t, b.open)
 	until := b.until
-	require.False(t, b.failed(time.Second, &old[0]))
+	require.False(t, b.failed(time.Second, &old[0], false))
 	require.False(t, b.good(&old[1]))
 	require.Equal(t, until, b.until)
 
 	probe := b.enter(until)
 	require.False(t, b.good(&old[2]), "only the probe closes it")
-	require.False(t, b.failed(until, &old[3]), "or opens it again")
+	require.False(t, b.failed(until, &old[3], false), "or opens it again")
 	b.neutral(&old[4])
 	require.Equal(t, probePause, b.resting(until))
 	require.True(t, b.good(&probe))
 	for i := 5; i < 20; i++ {
-		require.False(t, b.failed(until, &old[i]))
+		require.False(t, b.failed(until, &old[i], false))
 	}
 	require.False(t, b.open)
 }
@@ -157,7 +157,7 @@ func TestAnAnswerThatBreaksOffCounts(t *testing.T) {
 	probe := b.enter(now)
 	require.True(t, b.good(&probe))
 	play(&b, now, "ffff")
-	require.True(t, b.failed(now, &probe), "the fifth")
+	require.True(t, b.failed(now, &probe, false), "the fifth")
 }
 
 func TestBreakerTellsUntilOthersMayTry(t *testing.T) {
@@ -183,4 +183,31 @@ func TestBreakerTellsUntilOthersMayTry(t *testing.T) {
 	rest, tell := b.told(time.Minute)
 	require.Equal(t, probePause, rest)
 	require.True(t, tell, "it is tried right now")
+}
+
+// What cannot be reached from here may be reached by others: they hear nothing
+// of it, and of what the provider itself said they do.
+func TestOthersHearOnlyOfTheProvider(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unreached int // of five
+		away      bool
+	}{"the provider": {0, false}, "mostly the provider": {2, false}, "mostly our network": {3, true}, "our network": {5, true}} {
+		t.Run(name, func(t *testing.T) {
+			b := &breaker{jitter: func() float64 { return 0.5 }}
+			for i := range tripFailures {
+				ticket := b.enter(0)
+				require.Equal(t, i == tripFailures-1, b.failed(0, &ticket, i < tt.unreached))
+			}
+			_, tell := b.told(0)
+			require.Equal(t, !tt.away, tell)
+			require.Equal(t, tt.away, b.why() == WhyAway)
+			require.Equal(t, firstRest, b.resting(0), "here it rests in any case")
+			probe := b.enter(b.until)
+			require.True(t, b.failed(b.until, &probe, !tt.away), "the probe met the other kind")
+			require.Equal(t, !tt.away, b.away)
+			probe = b.enter(b.until)
+			require.True(t, b.good(&probe))
+			require.Equal(t, WhyFailing, b.why())
+		})
+	}
 }

@@ -36,14 +36,20 @@ func (c *Call) KeyID() string {
 }
 
 // Answered says that the vendor began to answer. Of a probe that is all the
-// breaker waits for: without it, a provider stays shut until the probe's whole
-// answer is through. The call keeps its room, and still owes a Done.
+// breaker waits for, and of a key on trial all that others wait for: without it,
+// both stay shut until the whole answer is through. The call keeps its room, and
+// still owes a Done.
 func (c *Call) Answered() {
 	l := c.line
 	l.mu.Lock()
 	defer l.unlock()
-	if !c.over && l.breaker.good(&c.ticket) {
-		l.dirty = true
+	if c.over {
+		return
+	}
+	l.dirty = l.breaker.good(&c.ticket) || l.dirty
+	if c.key != nil && c.key.trial {
+		c.key.trial = false
+		l.settle(l.now()) // it has room for others again
 	}
 }
 
@@ -69,14 +75,18 @@ func (c *Call) Done(o Outcome) {
 func (l *Line) learn(c *Call, o Outcome, now time.Duration) {
 	switch o.Kind {
 	case Good:
+		if c.key != nil {
+			c.key.trial = false
+		}
 		l.dirty = l.breaker.good(&c.ticket) || l.dirty
-	case Failed:
-		l.dirty = l.breaker.failed(now, &c.ticket) || l.dirty
+	case Failed, Unreached:
+		l.dirty = l.breaker.failed(now, &c.ticket, o.Kind == Unreached) || l.dirty
 	default:
 		l.breaker.neutral(&c.ticket)
 	}
 	model, length, why := o.keyRest(c.model)
 	if length > 0 && c.key != nil && c.key.active {
+		c.key.trial = c.key.trial || why != WhyLimited
 		l.dirty = l.own.put(now, mark{key: c.key.id, model: model}, claim{until: now + length, why: why}) || l.dirty
 	}
 }

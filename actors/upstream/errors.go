@@ -25,7 +25,7 @@ type Resting struct {
 // Error implements error.
 func (r *Resting) Error() string {
 	who := "every key that may be used"
-	if r.Why == WhyFailing {
+	if r.Why == WhyFailing || r.Why == WhyAway {
 		who = "the provider"
 	}
 	return fmt.Sprintf("upstream: %s rests (%s): ask again in %v", who, r.Why, r.After.Round(time.Millisecond))

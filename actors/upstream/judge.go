@@ -15,7 +15,7 @@ type verdict struct {
 func (l *Line) judge(a *Ask, now time.Duration) verdict {
 	s := survey{next: never}
 	if !a.User {
-		s = l.keys.survey(a.Tried, l.settings.RoomPerKey, func(id string) claim { return l.keyRest(now, id, a.Model) })
+		s = l.keys.survey(now, a.Tried, l.settings.RoomPerKey, func(id string) claim { return l.keyRest(now, id, a.Model) })
 		if len(l.keys.active) == 0 {
 			return verdict{err: ErrNoKey}
 		}
@@ -105,7 +105,7 @@ func (l *Line) keyRest(now time.Duration, id, model string) claim {
 func (l *Line) providerRest(now time.Duration) claim {
 	heard := l.heard.find(now, mark{provider: true})
 	if rest := l.breaker.resting(now); rest > 0 {
-		return longer(heard, claim{until: now + rest, why: WhyFailing})
+		return longer(heard, claim{until: now + rest, why: l.breaker.why()})
 	}
 	return heard
 }

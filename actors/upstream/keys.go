@@ -16,6 +16,7 @@ type key struct {
 	open     bool // scratch of one judgement: may be used and has room
 	inFlight int
 	active   bool // configured; an inactive one waits for its calls to end
+	trial    bool // it rested as a whole: until a call goes well it has one at a time
 }
 
 // keys are the configured keys in their order, and those that are not configured
@@ -55,7 +56,7 @@ func (ks *keys) activate(id string, secret protocol.Secret, weight int) {
 		k.weight += weight
 		return
 	}
-	k.weight, k.lead, k.active = weight, 0, true
+	k.weight, k.lead, k.active, k.trial = weight, 0, true, false
 	ks.active = append(ks.active, k)
 }
 
@@ -106,8 +107,9 @@ type survey struct {
 	why     Reason        // that one's
 }
 
-// survey marks the keys that a caller can have now.
-func (ks *keys) survey(tried []string, roomPerKey int, restOf func(id string) claim) survey {
+// survey marks the keys that a caller can have now. A key on trial whose one call
+// is under way rests for everybody else.
+func (ks *keys) survey(now time.Duration, tried []string, roomPerKey int, restOf func(id string) claim) survey {
 	s := survey{next: never}
 	for _, k := range ks.active {
 		k.open = false
@@ -119,6 +121,10 @@ func (ks *keys) survey(tried []string, roomPerKey int, restOf func(id string) cl
 			if rest.until < s.next {
 				s.next, s.why = rest.until, rest.why
 			}
+			continue
+		}
+		if k.trial && k.inFlight > 0 {
+			s.next, s.why = min(s.next, now+probePause), WhyRefused
 			continue
 		}
 		s.ready++

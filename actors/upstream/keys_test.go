@@ -23,7 +23,7 @@ func noRest(string) claim { return claim{} }
 func picks(ks *keys, n int) string {
 	var out strings.Builder
 	for range n {
-		ks.survey(nil, 0, noRest)
+		ks.survey(0, nil, 0, noRest)
 		k := ks.choose()
 		ks.take(k)
 		ks.release(k)
@@ -107,7 +107,7 @@ func TestSurvey(t *testing.T) {
 		if x.busy != "" {
 			ks.byID[x.busy].inFlight = 2
 		}
-		require.Equal(t, x.want, ks.survey(x.tried, 2, x.rests), x.name)
+		require.Equal(t, x.want, ks.survey(0, x.tried, 2, x.rests), x.name)
 		k := ks.choose()
 		if x.choice == "" {
 			require.Nil(t, k, x.name)
@@ -123,7 +123,7 @@ func TestConfigureKeys(t *testing.T) {
 	require.Equal(t, "abaaba", picks(ks, 6), "but both weights count")
 
 	a := ks.byID[idOf("a")]
-	ks.survey(nil, 0, noRest)
+	ks.survey(0, nil, 0, noRest)
 	ks.take(a)
 	ks.configure(Settings{Keys: named("c")})
 	require.True(t, ks.has(idOf("c")))

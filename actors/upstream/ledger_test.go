@@ -156,8 +156,10 @@ func (g *ledger) done() {
 		switch o.Kind {
 		case Limited:
 			g.rest(mark{key: id, model: v.ask.Model}, max(o.RetryAfter, time.Nanosecond))
-		case Spent, Refused:
-			g.rest(mark{key: id}, wholeRest)
+		case Spent:
+			g.rest(mark{key: id}, spentRest)
+		case Refused:
+			g.rest(mark{key: id}, refusedRest)
 		}
 	}
 	for range 1 + g.rng.IntN(2) {

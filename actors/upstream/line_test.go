@@ -83,31 +83,35 @@ func TestLimitedIsPerModel(t *testing.T) {
 }
 
 func TestAKeyThatIsSpentOrRefusedRests(t *testing.T) {
-	for kind, why := range map[Kind]Reason{Spent: WhySpent, Refused: WhyRefused} {
+	tests := map[Kind]struct {
+		why  Reason
+		rest time.Duration
+	}{Spent: {WhySpent, spentRest}, Refused: {WhyRefused, refusedRest}}
+	for kind, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			l := New(Settings{Keys: named("a", "b")}, nil)
 			a := mustEnter(t, l, Ask{Model: "m"})
 			a.Done(Outcome{Kind: kind, RetryAfter: time.Second})
-			require.Equal(t, []Rest{{Key: a.KeyID(), For: wholeRest, Why: why}}, l.Own())
+			require.Equal(t, []Rest{{Key: a.KeyID(), For: tt.rest, Why: tt.why}}, l.Own())
 			for range 4 {
 				c := mustEnter(t, l, Ask{Model: "n"})
 				require.Equal(t, idOf("b"), c.KeyID())
 				c.Done(Outcome{Kind: Good})
 			}
 			require.Equal(t, 1, l.Load().Ready)
-			time.Sleep(time.Minute)
+			time.Sleep(time.Second)
 			mustEnter(t, l, Ask{Model: "m"}).Done(Outcome{Kind: kind})
 			after, reason, resting := l.Resting()
 			require.True(t, resting)
-			require.Equal(t, wholeRest-time.Minute, after, "the first to be back counts")
-			require.Equal(t, why, reason)
-			require.Equal(t, &Resting{After: after, Why: why}, refused(t, l, Ask{Model: "m"}))
+			require.Equal(t, tt.rest-time.Second, after, "the first to be back counts")
+			require.Equal(t, tt.why, reason)
+			require.Equal(t, &Resting{After: after, Why: tt.why}, refused(t, l, Ask{Model: "m"}))
 			load := l.Load()
 			require.Equal(t, 2, load.Spent+load.Refused)
 			require.Equal(t, kind == Refused, load.Refused == 2)
 
 			mustEnter(t, l, Ask{User: true}).Done(Outcome{Kind: kind}) // never a key's
-			time.Sleep(wholeRest)
+			time.Sleep(tt.rest)
 			require.Equal(t, 2, l.Load().Ready)
 		})
 	}
@@ -119,7 +123,7 @@ func TestAKeylessProviderRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, other := New(Settings{Keyless: true}, nil), New(Settings{Keyless: true}, nil)
 		mustEnter(t, l, Ask{Model: "m"}).Done(Outcome{Kind: Refused})
-		require.Equal(t, &Resting{After: wholeRest, Why: WhyRefused}, refused(t, l, Ask{Model: "m"}))
+		require.Equal(t, &Resting{After: refusedRest, Why: WhyRefused}, refused(t, l, Ask{Model: "m"}))
 		other.Heard("l", l.Own())
 		refused(t, other, Ask{Model: "m"})
 		mustEnter(t, l, Ask{User: true}).Done(Outcome{})
@@ -208,4 +212,44 @@ func leftNow(t *testing.T) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return left(ctx)
+}
+
+// A key that was refused is tried by one call before all others may have it.
+func TestAKeyThatRestedIsTriedByOneFirst(t *testing.T) {
+	for name, good := range map[string]func(*Call){
+		"its first word": func(c *Call) { c.Answered() },
+		"its end":        func(c *Call) { c.Done(Outcome{Kind: Good}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := New(Settings{Keys: named("a")}, nil)
+				mustEnter(t, l, Ask{Model: "m"}).Done(Outcome{Kind: Refused})
+				time.Sleep(refusedRest)
+				probe := mustEnter(t, l, Ask{Model: "m"})
+				require.Equal(t, &Resting{After: probePause, Why: WhyRefused}, refused(t, l, Ask{Model: "n"}))
+				mustEnter(t, l, Ask{User: true}).Done(Outcome{Kind: Good}) // says nothing of the key
+				refused(t, l, Ask{Model: "n"})
+				probe.Done(Outcome{Kind: Neutral})
+				probe = mustEnter(t, l, Ask{Model: "m"})
+				refused(t, l, Ask{Model: "m"})
+				good(probe)
+				for range 3 {
+					mustEnter(t, l, Ask{Model: "m"})
+				}
+			})
+		})
+	}
+}
+
+// The same after a rest that was only heard of, and never after a reload.
+func TestAKeyThatOthersSawRefusedIsTriedByOneFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Settings{Keys: named("a")}, nil)
+		l.Heard("w", []Rest{{Key: idOf("a"), For: time.Second, Why: WhyRefused}})
+		time.Sleep(time.Second + margin)
+		mustEnter(t, l, Ask{Model: "m"})
+		refused(t, l, Ask{Model: "m"})
+		l.Configure(Settings{Keys: named("a")})
+		mustEnter(t, l, Ask{Model: "m"})
+	})
 }

@@ -51,6 +51,9 @@ func (l *Line) Heard(from string, told []Rest) {
 			m = mark{provider: true}
 		}
 		if r.For >= 0 && (m.provider || l.keys.has(m.key)) {
+			if k := l.keys.byID[m.key]; k != nil && !m.provider && r.Why != WhyLimited {
+				k.trial = true
+			}
 			l.heard.put(now, m, claim{from: from, until: now + min(r.For, longestRest) + margin, why: r.Why})
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-chat/troupe/actors"
 	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/actors/provider/faulty"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/bus/natsd"
 	"github.com/troupe-chat/troupe/config"
@@ -47,7 +48,8 @@ type app struct {
 	nats     *natsd.Server
 	gateway  *gatewaySide
 	worker   *workerSide
-	vendors  []io.Closer // of the providers that are asked now
+	vendors  []io.Closer    // of the providers that are asked now
+	faulty   *faulty.Server // nil unless faults are enabled
 }
 
 // gatewaySide is the gateway's tree with its bus and its listeners.
@@ -111,6 +113,14 @@ func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, err
 }
 
 func (a *app) startWorker(ctx context.Context, o appOptions) error {
+	if o.Config.Faults.Enabled {
+		server, err := faulty.New(faulty.Options{Keyless: true, Go: a.sys.Go})
+		if err != nil {
+			return err
+		}
+		a.faulty = server
+		a.log.Warn().Msg("Faults are enabled: providers of type faulty fail as their models' names say; this is for tests")
+	}
 	setups, vendors, err := a.providers(o.Config)
 	if err != nil {
 		return err
@@ -200,7 +210,9 @@ func (f front) Open(s transport.Socket, c protocol.Client) transport.Session {
 func liveConfig(c *config.Config) actors.Live {
 	types := make(map[string]string, len(c.Providers))
 	for name, p := range c.Providers {
-		types[name] = p.Type
+		if p.Type != provider.TypeFaulty || c.Faults.Enabled {
+			types[name] = p.Type
+		}
 	}
 	return actors.Live{Limits: c.Limits, DefaultProvider: c.DefaultProvider, Providers: types, Products: c.Products}
 }
@@ -213,8 +225,18 @@ func (a *app) providers(c *config.Config) (_ map[string]actors.ProviderSetup, ve
 		}
 	}()
 	setups := make(map[string]actors.ProviderSetup, len(c.Providers))
+	deps := provider.Deps{Log: a.log}
+	if a.faulty != nil {
+		deps.FaultyURL = a.faultyURL
+	}
 	for name, p := range c.Providers {
-		made, err := provider.New(name, p, provider.Deps{Log: a.log})
+		if p.Type == provider.TypeFaulty {
+			if a.faulty == nil {
+				continue
+			}
+			p.Discover = true // it lists how it can fail
+		}
+		made, err := provider.New(name, p, deps)
 		if err != nil {
 			return nil, vendors, fmt.Errorf("providers.%s: %w", name, err)
 		}
@@ -224,6 +246,17 @@ func (a *app) providers(c *config.Config) (_ map[string]actors.ProviderSetup, ve
 		setups[name] = actors.ProviderSetup{Config: p, Provider: made, State: provider.State(p)}
 	}
 	return setups, vendors, nil
+}
+
+// faultyURL is where a client of this wire asks the faulty vendor.
+func (a *app) faultyURL(wire string) string {
+	switch wire {
+	case provider.TypeAnthropic:
+		return a.faulty.BaseURL(faulty.Anthropic)
+	case provider.TypeGemini:
+		return a.faulty.BaseURL(faulty.Gemini)
+	}
+	return a.faulty.BaseURL(faulty.OpenAI)
 }
 
 // closeAll lets go of the idle connections of providers; answers that stream go

@@ -24,6 +24,7 @@ type chatCmd struct {
 	Product    string   `help:"Ask by the customer address of this product." placeholder:"ID"`
 	System     string   `help:"System prompt." placeholder:"TEXT"`
 	KeyFromEnv string   `help:"Send the API key of this variable for --provider. No key is sent without it." placeholder:"NAME"`
+	Reasoning  bool     `help:"Show what the model thinks aloud, on standard error."`
 	Text       []string `arg:"" optional:"" help:"The question. Without it: standard input, or a conversation on a terminal."`
 }
 
@@ -71,7 +72,7 @@ func (c *chatCmd) Run(ctx context.Context, p *program) error {
 	defer connected.close()
 
 	v := &conversation{
-		ask:        question{Provider: c.Provider, Model: c.Model, System: c.System, key: key},
+		ask:        question{Provider: c.Provider, Model: c.Model, System: c.System, Reasoning: c.Reasoning, key: key},
 		client:     connected,
 		frames:     connected.frames(ctx, p.stderr),
 		interrupts: interrupts,

@@ -69,6 +69,7 @@ type question struct {
 	System       string        `json:"system,omitempty"`
 	MaxTokens    int           `json:"max_tokens,omitempty"`
 	OnDisconnect string        `json:"on_disconnect,omitempty"`
+	Reasoning    bool          `json:"reasoning,omitempty"`
 	key          protocol.Secret
 }
 
@@ -98,6 +99,8 @@ type frame struct {
 	Message      string        `json:"message"`
 	RetryAfter   int           `json:"retry_after"`
 	For          string        `json:"for"`
+	State        string        `json:"state"`
+	Position     int           `json:"position"`
 }
 
 // client is one WebSocket to a server.

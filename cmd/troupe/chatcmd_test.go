@@ -230,6 +230,23 @@ func TestConversationOnOneSocket(t *testing.T) {
 	require.Equal(t, "> > > UNKNOWN_MODEL: no\n  Ask for a model that GET /api/providers lists, or add it to the provider's models.\n> > \n", errs.String())
 }
 
+// What is no part of the answer goes to standard error.
+func TestReasoningAndPlaceAreNoAnswer(t *testing.T) {
+	server := serverWith(t, "/ws/chat/cli", func(ctx context.Context, t *testing.T, c *websocket.Conn) {
+		_, ask, err := c.Read(ctx)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"type":"chat","id":"1","content":"why","on_disconnect":"cancel","reasoning":true}`, string(ask))
+		say(ctx, c, `{"type":"status","id":"1","state":"queued","position":3}`, `{"type":"status","id":"1","state":"waiting"}`,
+			`{"type":"reasoning","id":"1","content":"let me "}`, `{"type":"reasoning","id":"1","content":"see\u001b[2J"}`,
+			`{"type":"chunk","id":"1","content":"because"}`, `{"type":"complete","id":"1","full_response":"because"}`)
+		_, _, _ = c.Read(ctx)
+	})
+	code, stdout, stderr := started(t, nil, "", "chat", "--url", server.URL, "--reasoning", "why")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "because\n", stdout)
+	require.Equal(t, "waiting for room, 2 in front\nlet me see[2J\n", stderr)
+}
+
 func TestIdleConversationHearsTheEnd(t *testing.T) {
 	server := serverWith(t, "/ws/chat/cli", func(ctx context.Context, _ *testing.T, c *websocket.Conn) {
 		say(ctx, c, `{"type":"error","code":"IDLE_TIMEOUT","message":"idle"}`)

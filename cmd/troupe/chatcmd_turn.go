@@ -25,16 +25,17 @@ type conversation struct {
 	out, errs  io.Writer
 	terminal   bool // out is one: control characters of a model must not reach it
 
-	turns   int
-	printed int    // bytes of the current answer that were shown
-	last    string // the last piece that was shown
+	turns    int
+	thinking bool   // the model's last words were no part of the answer
+	printed  int    // bytes of the current answer that were shown
+	last     string // the last piece that was shown
 }
 
 // turn asks once and streams the answer. A first interrupt asks the server to
 // stop and waits for its word, a second one does not wait.
 func (v *conversation) turn(ctx context.Context, text string) error {
 	v.turns++
-	v.printed, v.last = 0, ""
+	v.printed, v.last, v.thinking = 0, "", false
 	id := strconv.Itoa(v.turns)
 	ask := v.ask
 	ask.Type, ask.ID, ask.Content = protocol.TypeChat, id, text
@@ -76,6 +77,11 @@ func (v *conversation) take(id string, f frame) (over bool, err error) {
 	switch {
 	case mine && (f.Type == protocol.TypeChunk || f.Type == protocol.TypeSnapshot):
 		v.show(f.Content)
+	case mine && f.Type == protocol.TypeReasoning:
+		fmt.Fprint(v.errs, printable(f.Content))
+		v.thinking = true
+	case mine && f.Type == protocol.TypeStatus && f.State == protocol.StateQueued && f.Position > 0:
+		fmt.Fprintf(v.errs, "waiting for room, %d in front\n", f.Position-1)
 	case mine && f.Type == protocol.TypeComplete:
 		v.rest(f.FullResponse)
 		return true, nil
@@ -85,10 +91,14 @@ func (v *conversation) take(id string, f frame) (over bool, err error) {
 	case f.Type == protocol.TypeError && f.For == "" && (mine || f.ID == ""):
 		return true, f.trouble()
 	}
-	return false, nil // status, reconnect, pong: nothing to show
+	return false, nil // other status, reconnect, pong: nothing to show
 }
 
 func (v *conversation) show(text string) {
+	if v.thinking && text != "" {
+		v.thinking = false
+		fmt.Fprintln(v.errs)
+	}
 	v.printed += len(text)
 	if text == "" {
 		return

@@ -107,7 +107,7 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 	case helped:
 		return nil
 	case err != nil:
-		return usageError{fmt.Errorf("%w; `troupe --help` shows the commands", err)}
+		return usageError{fmt.Errorf("%s; `troupe --help` shows the commands", withoutValues(err.Error(), args))}
 	}
 	return command.Run()
 }
@@ -294,4 +294,23 @@ func (p *program) untilSignal(ctx context.Context, log zerolog.Logger) (context.
 		close(over)
 		cancel()
 	}
+}
+
+// longestWord is what a mistyped command or flag is at most.
+const longestWord = 32
+
+// withoutValues takes out of a complaint what an argument may hold of a secret:
+// whatever stands behind a "=", and what is too long for a word that was meant
+// to be a command.
+func withoutValues(complaint string, args []string) string {
+	for _, arg := range args {
+		name, value, assigned := strings.Cut(arg, "=")
+		if len(name) > longestWord {
+			name = name[:longestWord/4]
+		} else if !assigned || value == "" {
+			continue
+		}
+		complaint = strings.ReplaceAll(complaint, arg, name+"…")
+	}
+	return complaint
 }

@@ -76,14 +76,14 @@ func (a docAPI) frameTypes(operation string) []string {
 // serverFrames is every shape of every frame that a server can say.
 func serverFrames() []protocol.Frame {
 	full := protocol.Frame{
-		Named: true, ID: "1", RunID: "w-r", Session: "s", Seq: 3, From: 2, Text: []byte("x"), State: protocol.StateQueued,
-		Finish: protocol.FinishStop, Provider: "echo", Model: "echo", Usage: &protocol.Usage{},
+		Named: true, ID: "1", RunID: "w-r", Session: "s", Seq: 3, From: 2, Text: []byte("x"), State: protocol.StateQueued, Position: 1,
+		Finish: protocol.FinishStop, Provider: "echo", Model: "echo", Attempts: 1, Usage: &protocol.Usage{},
 		Code: protocol.Internal, Message: "m", RetryAfter: 1, AfterMS: 5,
 	}
 	var frames []protocol.Frame
 	for _, kind := range []protocol.Type{
-		protocol.TypeAccepted, protocol.TypeStatus, protocol.TypeChunk, protocol.TypeSnapshot, protocol.TypeComplete,
-		protocol.TypeCancelled, protocol.TypeError, protocol.TypePong, protocol.TypeReconnect,
+		protocol.TypeAccepted, protocol.TypeStatus, protocol.TypeChunk, protocol.TypeReasoning, protocol.TypeSnapshot,
+		protocol.TypeComplete, protocol.TypeCancelled, protocol.TypeError, protocol.TypePong, protocol.TypeReconnect,
 	} {
 		f := full
 		f.Type = kind

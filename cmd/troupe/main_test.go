@@ -54,6 +54,8 @@ func TestExitCodes(t *testing.T) {
 		{"help of a command with an argument missing", []string{"config", "--help"}, nil, 0, ""},
 		{"nothing", nil, nil, 2, "troupe: expected one of \"serve\", \"gateway\", \"worker\", \"chat\", \"check\", ...; `troupe --help` shows the commands\n"},
 		{"unknown command", []string{"frobnicate"}, nil, 2, "troupe: unexpected argument frobnicate; `troupe --help` shows the commands\n"},
+		{"a variable behind the command", []string{"serve", "OPENAI_API_KEY=sk-canary"}, nil, 2, "troupe: unexpected argument OPENAI_API_KEY…; `troupe --help` shows the commands\n"},
+		{"a key behind the command", []string{"serve", "sk-canary-0123456789-0123456789-0123456789"}, nil, 2, "troupe: unexpected argument sk-canar…; `troupe --help` shows the commands\n"},
 		{"key on a command that has none", []string{"check", "--pool.max_per_ip=1"}, nil, 2, "troupe: unknown flag --pool.max_per_ip; `troupe --help` shows the commands\n"},
 		{"unknown key", []string{"serve", "--pool.max_perip=1"}, nil, 2, "troupe: pool.max_perip: unknown key; did you mean pool.max_per_ip? (from flag --pool.max_perip)\n"},
 		{"two problems are two lines", []string{"config", "check", "--pool.max_per_ip=a"}, []string{"TROUPE_RUNS_GRACE=b"}, 2, "troupe: runs.grace: \"b\" is not allowed: must be a duration with its unit, as in 500ms, 30s or 5m (from env TROUPE_RUNS_GRACE)\ntroupe: pool.max_per_ip: \"a\" is not allowed: must be a whole number (from flag --pool.max_per_ip)\n"},

@@ -183,6 +183,9 @@ func (a *app) stop(ctx context.Context) {
 		}
 	}
 	errs = append(errs, closeAll(a.vendors), within(ctx, shareBus, a.closeBuses))
+	if a.faulty != nil {
+		a.faulty.Close()
+	}
 	if a.nats != nil {
 		a.nats.Shutdown()
 	}
@@ -288,13 +291,20 @@ func sortedNames(providers map[string]provider.Config) []string {
 func describe(name string, c *config.Config) string {
 	p := c.Providers[name]
 	var line string
-	switch state := provider.State(p); state {
-	case provider.StateReady:
+	switch state := provider.State(p); {
+	case p.Type == provider.TypeFaulty && !c.Faults.Enabled:
+		line = name + ": off (for tests, by faults.enabled)"
+	case state == provider.StateReady:
 		line = name + ": ready"
-	case provider.StateNeedsKey:
-		line = name + ": needs the user's key (api_keys in the chat frame), or the deployment's in " + keyVariable(name)
+	case p.UserKeys == provider.UserKeysRequire:
+		line = name + ": needs the user's key (api_keys in the chat frame)"
+	case state == provider.StateNeedsKey:
+		line = name + ": needs the user's key (api_keys in the chat frame), or the deployment's in " + keyVariable(name, p.Type)
 	default:
 		line = name + ": " + state
+	}
+	if len(p.Fallback) > 0 {
+		line += ", then " + strings.Join(p.Fallback, ", ")
 	}
 	if name == c.DefaultProvider {
 		line += " (default)"
@@ -302,11 +312,11 @@ func describe(name string, c *config.Config) string {
 	return line
 }
 
-// keyVariable is where an operator puts the deployment's key: openai has a name
-// that everybody knows.
-func keyVariable(name string) string {
-	if name == provider.TypeOpenAI {
-		return "OPENAI_API_KEY"
+// keyVariable is where an operator puts the deployment's key: the entries that
+// are there by themselves have names that everybody knows.
+func keyVariable(name, kind string) string {
+	if variable := provider.KeyVariable(kind); variable != "" && name == kind {
+		return variable
 	}
 	return config.EnvName("providers." + name + ".api_keys")
 }

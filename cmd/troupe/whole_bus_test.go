@@ -135,7 +135,7 @@ func TestOneJobPerTurnAndItsBytesInBatches(t *testing.T) {
 	require.Less(t, messages, len(chunks)/2, "packed")
 }
 
-var grammar = regexp.MustCompile(`^troupe\.v1\.(chat\.[a-z0-9-]{1,32}|gateway\.[A-Z2-7]{12}\.(events|r\.[1-9][0-9]*)|worker\.[A-Z2-7]{12}\.control|beat\.(worker|gateway)\.[A-Z2-7]{12})$`)
+var grammar = regexp.MustCompile(`^troupe\.v1\.(chat\.[a-z0-9-]{1,32}|gateway\.[A-Z2-7]{12}\.(events|r\.[1-9][0-9]*)|worker\.[A-Z2-7]{12}\.control|beat\.(worker|gateway)\.[A-Z2-7]{12}|usage)$`)
 
 func TestSubjectsHoldNoWordOfAClient(t *testing.T) {
 	v := providertest.New(t, providertest.Say("x"))

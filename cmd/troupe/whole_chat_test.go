@@ -44,7 +44,7 @@ func TestNamedTurn(t *testing.T) {
 	require.Equal(t, `{"type":"chunk","id":"a","seq":1,"content":"one "}`, c.raw())
 	require.Equal(t, `{"type":"chunk","id":"a","seq":2,"content":"two"}`, c.raw())
 	require.Equal(t, `{"type":"complete","id":"a","run_id":"`+accepted.RunID+`","seq":3,"full_response":"one two","finish_reason":"stop",`+
-		`"provider":"echo","model":"echo","usage":{"input_tokens":2,"output_tokens":2,"estimated":true}}`, c.raw())
+		`"provider":"echo","model":"echo","attempts":1,"usage":{"input_tokens":2,"output_tokens":2,"estimated":true}}`, c.raw())
 }
 
 func TestSecondUnnamedTurnIsRefusedWhileOneRuns(t *testing.T) {

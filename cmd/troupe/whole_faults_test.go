@@ -119,7 +119,7 @@ func TestLimiterHangs(t *testing.T) {
 
 func TestLimiterPanicsForTwoSeconds(t *testing.T) {
 	f := &faults{}
-	w := start(t, f.install, with(func(c *config.Config) { c.Limits.Messages.Max = 5000 }))
+	w := start(t, f.install, with(func(c *config.Config) { c.Limits.Messages.Max = 200_000 }))
 	c := w.dial("/ws/chat/s1").admitted()
 	f.set(func(kind, _ string) {
 		if kind == "limiter" {
@@ -137,7 +137,7 @@ func TestLimiterPanicsForTwoSeconds(t *testing.T) {
 		}
 		c.send(`{"type":"chat","id":"` + fmt.Sprint("x", n) + `","content":"still here","model":"echo-0s"}`)
 		text, last := c.answer()
-		require.Equal(t, []string{"complete", "still here"}, []string{last.Type, text})
+		require.Equal(t, []string{"complete", "still here"}, []string{last.Type, text}, last.Message)
 	}
 	require.Equal(t, "1", w.metric("troupe_limiter_degraded"))
 	w.dial("/ws/chat/s2").admitted()

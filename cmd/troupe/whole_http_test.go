@@ -60,14 +60,14 @@ func TestHTTPAnswer(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, body)
 	require.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"))
 	require.Equal(t, "no-store", header.Get("Cache-Control"))
-	require.Equal(t, []string{"finish_reason", "full_response", "id", "model", "provider", "run_id", "seq", "session_id", "type", "usage"}, keys(t, body))
+	require.Equal(t, []string{"attempts", "finish_reason", "full_response", "id", "model", "provider", "run_id", "seq", "session_id", "type", "usage"}, keys(t, body))
 	f := parse(t, body)
 	require.Equal(t, []string{"complete", "q", "one two", "stop", "echo", "echo-0s", "s1"},
 		[]string{f.Type, f.ID, f.FullResponse, f.FinishReason, f.Provider, f.Model, f.SessionID})
 	require.Equal(t, 2, f.Usage.OutputTokens)
 
 	_, body, _ = w.post("/api/chat", `{"content":"one two","model":"echo-0s"}`)
-	require.Equal(t, []string{"finish_reason", "full_response", "model", "provider", "run_id", "seq", "session_id", "type", "usage"}, keys(t, body))
+	require.Equal(t, []string{"attempts", "finish_reason", "full_response", "model", "provider", "run_id", "seq", "session_id", "type", "usage"}, keys(t, body))
 	require.NotEmpty(t, parse(t, body).SessionID)
 	_, body, _ = w.post("/api/chat", `{"product_id":"11","content":"one two","model":"echo-0s"}`)
 	require.Equal(t, "one two", parse(t, body).FullResponse)
@@ -318,7 +318,12 @@ func TestProvidersList(t *testing.T) {
 		Providers []map[string]any
 	}
 	require.NoError(t, json.Unmarshal([]byte(body), &list))
-	require.Len(t, list.Providers, 2)
-	require.Equal(t, []any{"echo", true, "ready", 1.0}, []any{list.Providers[0]["name"], list.Providers[0]["default"], list.Providers[0]["state"], list.Providers[0]["workers"]})
-	require.Equal(t, []any{"openai", false, "needs_key"}, []any{list.Providers[1]["name"], list.Providers[1]["default"], list.Providers[1]["state"]})
+	require.Len(t, list.Providers, 4)
+	for i, want := range [][]any{
+		{"anthropic", false, "needs_key"}, {"echo", true, "ready"}, {"gemini", false, "needs_key"}, {"openai", false, "needs_key"},
+	} {
+		p := list.Providers[i]
+		require.Equal(t, want, []any{p["name"], p["default"], p["state"]})
+		require.EqualValues(t, 1, p["workers"])
+	}
 }

@@ -143,7 +143,8 @@ func TestLogIsOneLinePerEvent(t *testing.T) {
 func TestNothingPerChunkAndNoContent(t *testing.T) {
 	v := providertest.New(t, providertest.Say("canary-answer"))
 	w := start(t, asking(v, "sk-canary-deployment"))
-	c := w.dial("/ws/chat/s1")
+	c := w.dial("/ws/chat/s1").admitted()
+	until(t, "the line of the connection itself is out", func() bool { return len(w.logged("WebSocket connection successful")) == 1 })
 	counted := func(model string) int {
 		ends := func() int { return len(w.logged("Run ended")) + len(w.logged("Turn ended")) }
 		before := ends()
@@ -158,12 +159,16 @@ func TestNothingPerChunkAndNoContent(t *testing.T) {
 	require.Positive(t, few)
 	require.Equal(t, few, counted("echo-0s-500w"))
 
-	c.send(`{"type":"chat","content":"canary-question","provider":"openai","model":"canary-model","api_keys":{"openai":"sk-canary-user"}}`)
+	c.send(`{"type":"chat","content":"canary-question","provider":"openai","model":"a-model-that-answered","api_keys":{"openai":"sk-canary-user"}}`)
 	text, _ := c.answer()
 	require.Equal(t, "canary-answer", text)
+	c.send(`{"type":"chat","content":"canary-question","model":"canary-model-that-nobody-has"}`)
+	_, last := c.answer()
+	require.Equal(t, "UNKNOWN_MODEL", last.Code)
 	w.post("/api/chat", `{"content":"canary-question","provider":"openai","client_key":"canary-client-key-0123456789","api_keys":{"openai":"sk-canary-http"}}`)
 	require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 	w.quiet(0)
+	require.Contains(t, w.log.String(), `"model":"a-model-that-answered"`, "what was paid for is named")
 	for _, canary := range []string{"canary", "sk-"} {
 		require.NotContains(t, w.log.String(), canary)
 	}

@@ -65,14 +65,14 @@ func TestStatusFields(t *testing.T) {
 		"runs.active", "runs.cancelled", "runs.completed", "runs.failed",
 		"websocket_manager.accepted_total", "websocket_manager.active_connections", "websocket_manager.rejected_total", "websocket_manager.success_rate",
 		"workers[].active", "workers[].capacity", "workers[].draining", "workers[].id", "workers[].providers[]",
-		"workers[].states.echo", "workers[].states.openai", "workers[].version",
+		"workers[].states.anthropic", "workers[].states.echo", "workers[].states.gemini", "workers[].states.openai", "workers[].version",
 	}, flat("", page))
 	require.Equal(t, []string{"50 connections per 5 minutes", "30 messages per minute", "5 sessions per hour", "ok", "gateway"},
 		[]string{s.RateLimiter.ConnectionLimit, s.RateLimiter.MessageLimit, s.RateLimiter.SessionLimit, s.RateLimiter.State, s.RateLimiter.Scope})
 	require.Equal(t, protocol.PoolStatus{MaxConnections: 1000, MaxPerIP: 25, IdleTimeout: "30m", Scope: "gateway"}, s.ConnectionPool)
 	require.Equal(t, protocol.ManagerStatus{SuccessRate: 1}, s.WebSocketManager)
 	require.Len(t, s.Workers, 1)
-	require.Equal(t, []string{"echo", "openai"}, s.Workers[0].Providers)
+	require.Equal(t, []string{"anthropic", "echo", "gemini", "openai"}, s.Workers[0].Providers)
 	require.Equal(t, 1000, s.Workers[0].Capacity)
 }
 

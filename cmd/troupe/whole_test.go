@@ -132,6 +132,8 @@ type said struct {
 	RetryAfter   int    `json:"retry_after"`
 	For          string `json:"for"`
 	State        string `json:"state"`
+	Position     int    `json:"position"`
+	Attempts     int    `json:"attempts"`
 	SessionID    string `json:"session_id"`
 	Usage        *struct {
 		InputTokens  int  `json:"input_tokens"`

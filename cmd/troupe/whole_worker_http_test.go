@@ -172,7 +172,7 @@ func TestStatusShowsEveryGatewayAndWorker(t *testing.T) {
 			require.Equal(t, "test", shown.Version)
 		}
 		require.Equal(t, "test", st.Workers[0].Version)
-		require.Equal(t, map[string]string{"echo": "ready", "openai": "needs_key"}, st.Workers[0].States)
+		require.Equal(t, map[string]string{"anthropic": "needs_key", "echo": "ready", "gemini": "needs_key", "openai": "needs_key"}, st.Workers[0].States)
 	}
 	_, body, _ := first.get("/api/providers")
 	require.Contains(t, body, `"workers":1,"active":0,"capacity":1000`)

@@ -16,6 +16,11 @@ func (f *Frame) Append(dst []byte) []byte {
 		return f.appendChunk(dst)
 	case TypeSnapshot:
 		return f.appendSnapshot(dst)
+	case TypeReasoning:
+		dst = append(dst, `{"type":"reasoning"`...)
+		dst = textMember(dst, `,"id":"`, f.ID)
+		dst = append(append(dst, `,"content":"`...), f.Text...)
+		return append(dst, `"}`...)
 	case TypeComplete:
 		return f.appendComplete(dst)
 	case TypeCancelled:
@@ -30,8 +35,11 @@ func (f *Frame) Append(dst []byte) []byte {
 	case TypeStatus:
 		dst = append(dst, `{"type":"status"`...)
 		dst = textMember(dst, `,"id":"`, f.ID)
-		dst = AppendEscapedString(append(dst, `,"state":"`...), f.State)
-		return append(dst, `"}`...)
+		dst = append(AppendEscapedString(append(dst, `,"state":"`...), f.State), '"')
+		if f.Position > 0 {
+			dst = strconv.AppendInt(append(dst, `,"position":`...), int64(f.Position), 10)
+		}
+		return append(dst, '}')
 	case TypeReconnect:
 		dst = append(dst, `{"type":"reconnect","after_ms":`...)
 		dst = strconv.AppendInt(dst, int64(f.AfterMS), 10)
@@ -81,6 +89,9 @@ func (f *Frame) appendComplete(dst []byte) []byte {
 	dst = AppendEscapedString(append(dst, `","provider":"`...), f.Provider)
 	dst = AppendEscapedString(append(dst, `","model":"`...), f.Model)
 	dst = append(dst, '"')
+	if f.Attempts > 0 {
+		dst = strconv.AppendInt(append(dst, `,"attempts":`...), int64(f.Attempts), 10)
+	}
 	dst = f.Usage.append(dst)
 	dst = textMember(dst, `,"session_id":"`, f.Session)
 	return append(dst, '}')

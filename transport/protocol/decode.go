@@ -114,6 +114,7 @@ func (r *reader) chat(f *fields) *Chat {
 		Temperature:  r.temperature(f[fieldTemperature]),
 		MaxTokens:    r.maxTokens(f[fieldMaxTokens]),
 		OnDisconnect: r.onDisconnect(f[fieldOnDisconnect]),
+		Reasoning:    r.flag(fieldReasoning, f[fieldReasoning]),
 	}
 	c.Keys = r.keys(f[fieldKeys]) // last: nothing can fail any more and leave them unwiped
 	return c

@@ -19,6 +19,7 @@ const (
 	fieldTemperature
 	fieldMaxTokens
 	fieldOnDisconnect
+	fieldReasoning
 	fieldRunID
 	fieldAfter
 	fieldSession
@@ -48,6 +49,7 @@ func fieldNames() [fieldCount]string {
 		fieldTemperature:  "temperature",
 		fieldMaxTokens:    "max_tokens",
 		fieldOnDisconnect: "on_disconnect",
+		fieldReasoning:    "reasoning",
 		fieldRunID:        "run_id",
 		fieldAfter:        "after",
 		fieldSession:      "session_id",

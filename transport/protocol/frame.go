@@ -8,6 +8,7 @@ const (
 	TypeAccepted  Type = "accepted"
 	TypeStatus    Type = "status"
 	TypeChunk     Type = "chunk"
+	TypeReasoning Type = "reasoning"
 	TypeSnapshot  Type = "snapshot"
 	TypeComplete  Type = "complete"
 	TypeCancelled Type = "cancelled"
@@ -70,15 +71,17 @@ type Frame struct {
 	From uint64 // first seq inside a joined chunk; 0 where nothing was joined
 
 	// Text is the body of a JSON string, already escaped, without its quotes:
-	// the content of a chunk or snapshot, the full_response of a complete or
+	// the content of a chunk, snapshot or reasoning, the full_response of a complete or
 	// cancelled, the partial of an error.
 	Text []byte
 
-	State string // of a status
+	State    string // of a status
+	Position int    // of a queued status: how many are served before this turn, and it; 0 = unknown
 
 	Finish   string // of a complete
 	Provider string
 	Model    string
+	Attempts int // calls of vendors that the answer took; 0 = unknown
 	Usage    *Usage
 
 	Code       Code // of an error

@@ -39,6 +39,7 @@ type Chat struct {
 	Temperature  *float64
 	MaxTokens    int    // 0 = not sent
 	OnDisconnect string // empty = not sent
+	Reasoning    bool   // show what the model thinks aloud, where the turn is named
 }
 
 // TakeKey hands out the one key that is needed and destroys all the others.

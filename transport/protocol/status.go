@@ -27,7 +27,8 @@ type WorkerHealth struct {
 type Offer struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"`
-	State        string   `json:"state"` // ready, needs_key, off
+	State        string   `json:"state"`                 // ready, needs_key, resting, off
+	RetryAfter   int      `json:"retry_after,omitempty"` // of a resting one: whole seconds
 	Default      bool     `json:"default"`
 	DefaultModel string   `json:"default_model"`
 	Models       []string `json:"models"` // empty = any model
@@ -108,7 +109,7 @@ type WorkerStatus struct {
 	ID        string            `json:"id"`
 	Version   string            `json:"version"`
 	Providers []string          `json:"providers"`
-	States    map[string]string `json:"states"` // by provider: ready, needs_key, off
+	States    map[string]string `json:"states"` // by provider: ready, needs_key, resting, off
 	Active    int               `json:"active"`
 	Capacity  int               `json:"capacity"`
 	Draining  bool              `json:"draining"`

@@ -1,36 +1,32 @@
 package providertest
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/troupe-chat/troupe/actors/provider/faulty"
 )
 
 // Request is one question as it reached the server.
 type Request struct {
+	Wire          faulty.Wire // "" = no wire has such a path
 	Model         string
-	Path          string
+	Path          string // behind the address of the vendor: /v1/…
 	Authorization string
+	Header        http.Header
 	Body          []byte // the JSON as it came
 }
 
 // Server is the vendor. Make it with New or NewFunc.
 type Server struct {
-	http   *httptest.Server
+	vendor *faulty.Server
 	answer func(Request) Script
 
 	mu       sync.Mutex
 	requests []Request
-	open     int
-	peak     int
-	left     int           // requests whose client went away before the answer's end
-	changed  chan struct{} // closed and replaced whenever a figure changes
 }
 
 // New starts a server that answers every question with s.
@@ -43,20 +39,42 @@ func New(t testing.TB, s Script) *Server {
 // answer is called from many goroutines.
 func NewFunc(t testing.TB, answer func(Request) Script) *Server {
 	t.Helper()
-	s := &Server{answer: answer, changed: make(chan struct{})}
-	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	s := &Server{answer: answer}
+	vendor, err := faulty.New(faulty.Options{
+		Go:      func(_ string, f func()) { go f() },
+		Script:  func(r *faulty.Request) faulty.Script { return faulty.Script(s.answer(request(r))) },
+		Asked:   s.record,
+		Keyless: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.vendor = vendor
 	t.Cleanup(s.Close)
 	return s
 }
 
-// URL is what base_url should be.
-func (s *Server) URL() string { return s.http.URL + "/v1" }
+func request(r *faulty.Request) Request {
+	return Request{
+		Wire: r.Wire, Model: r.Model, Path: r.Path,
+		Authorization: r.Header.Get("Authorization"), Header: r.Header, Body: r.Body,
+	}
+}
+
+func (s *Server) record(r *faulty.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, request(r))
+}
+
+// URL is what base_url of an openai provider should be.
+func (s *Server) URL() string { return s.BaseURL(faulty.OpenAI) }
+
+// BaseURL is what base_url of a provider that speaks this wire should be.
+func (s *Server) BaseURL(w faulty.Wire) string { return s.vendor.BaseURL(w) }
 
 // Close breaks every connection and stops listening. It may be called twice.
-func (s *Server) Close() {
-	s.http.CloseClientConnections()
-	s.http.Close()
-}
+func (s *Server) Close() { s.vendor.Close() }
 
 // Requests are the questions so far, oldest first.
 func (s *Server) Requests() []Request {
@@ -66,99 +84,46 @@ func (s *Server) Requests() []Request {
 }
 
 // Open counts the answers that are going on.
-func (s *Server) Open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.open
-}
+func (s *Server) Open() int { return s.counts().Open }
 
 // Peak is the largest Open so far.
-func (s *Server) Peak() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.peak
-}
+func (s *Server) Peak() int { return s.counts().Peak }
 
 // Left counts the answers whose client closed the connection before the end.
-func (s *Server) Left() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.left
+func (s *Server) Left() int { return s.counts().Left }
+
+func (s *Server) counts() faulty.Counts {
+	n, _ := s.vendor.Counts()
+	return n
 }
 
 // WaitOpen waits until exactly n answers are going on, and fails the test after
 // within.
 func (s *Server) WaitOpen(t testing.TB, n int, within time.Duration) {
 	t.Helper()
-	s.wait(t, within, fmt.Sprintf("%d open requests", n), func() bool { return s.open == n })
+	s.wait(t, within, fmt.Sprintf("%d open requests", n), func(c faulty.Counts) bool { return c.Open == n })
 }
 
 // WaitLeft waits until at least n clients went away, and fails the test after
 // within.
 func (s *Server) WaitLeft(t testing.TB, n int, within time.Duration) {
 	t.Helper()
-	s.wait(t, within, fmt.Sprintf("%d clients that left", n), func() bool { return s.left >= n })
+	s.wait(t, within, fmt.Sprintf("%d clients that left", n), func(c faulty.Counts) bool { return c.Left >= n })
 }
 
-func (s *Server) wait(t testing.TB, within time.Duration, what string, reached func() bool) {
+func (s *Server) wait(t testing.TB, within time.Duration, what string, reached func(faulty.Counts) bool) {
 	t.Helper()
 	late := time.NewTimer(within)
 	defer late.Stop()
 	for {
-		s.mu.Lock()
-		ok, changed := reached(), s.changed
-		open, left := s.open, s.left
-		s.mu.Unlock()
-		if ok {
+		n, changed := s.vendor.Counts()
+		if reached(n) {
 			return
 		}
 		select {
 		case <-changed:
 		case <-late.C:
-			t.Fatalf("no %s within %s: %d open, %d left", what, within, open, left)
+			t.Fatalf("no %s within %s: %d open, %d left", what, within, n.Open, n.Left)
 		}
 	}
-}
-
-func (s *Server) update(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body) // whole, or the server would not notice a client that leaves
-	if err != nil {
-		return
-	}
-	req := Request{Path: r.URL.Path, Authorization: r.Header.Get("Authorization"), Body: body}
-	var asked struct {
-		Model string `json:"model"`
-	}
-	_ = json.Unmarshal(body, &asked) // the test looks at Body where it minds
-	req.Model = asked.Model
-	s.update(func() {
-		s.requests = append(s.requests, req)
-		s.open++
-		s.peak = max(s.peak, s.open)
-	})
-	whole := false
-	defer func() {
-		s.update(func() {
-			s.open--
-			if !whole && r.Context().Err() != nil {
-				s.left++
-			}
-		})
-	}()
-	if !strings.HasSuffix(r.URL.Path, "/chat/completions") || r.Method != http.MethodPost {
-		http.NotFound(w, r)
-		whole = true
-		return
-	}
-	script := s.answer(req)
-	p := player{script: &script, w: w, r: r, flush: http.NewResponseController(w)}
-	whole = p.play(req)
 }

@@ -11,14 +11,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/troupe-chat/troupe/actors/provider/faulty"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const asked = `{"model":"m","stream_options":{"include_usage":true}}`
+
 func post(t *testing.T, ctx context.Context, s *Server) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+"/chat/completions", strings.NewReader(`{"model":"m"}`))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+"/chat/completions", strings.NewReader(asked))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer k")
 	tr := &http.Transport{DisableKeepAlives: true}
@@ -33,11 +36,18 @@ func TestStream(t *testing.T) {
 	resp := post(t, t.Context(), s)
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	chunk := `data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":null,"index":0,"logprobs":null}],"created":1700000000,"id":"chatcmpl-test","model":"m","object":"chat.completion.chunk","usage":null}` + "\n\n"
-	require.Contains(t, string(body), chunk+chunk)
-	require.Contains(t, string(body), `"usage":{"completion_tokens":2,"prompt_tokens":1,"total_tokens":3}`)
+	script := Script{Deltas: []string{"Hi"}, Repeats: 1, Usage: &protocol.Usage{InputTokens: 1, OutputTokens: 2}}
+	require.Equal(t, string(script.Stream("m")), string(body))
+	require.Equal(t, 2, strings.Count(string(body), `"delta":{"content":"Hi"}`))
+	require.Contains(t, string(body), `"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,`)
 	require.True(t, strings.HasSuffix(string(body), "data: [DONE]\n\n"))
-	require.Equal(t, []Request{{Model: "m", Path: "/v1/chat/completions", Authorization: "Bearer k", Body: []byte(`{"model":"m"}`)}}, s.Requests())
+	require.Len(t, s.Requests(), 1)
+	r := s.Requests()[0]
+	require.Equal(t, faulty.OpenAI, r.Wire)
+	require.Equal(t, "m", r.Model)
+	require.Equal(t, "/v1/chat/completions", r.Path)
+	require.Equal(t, "Bearer k", r.Authorization)
+	require.Equal(t, asked, string(r.Body))
 	s.WaitOpen(t, 0, time.Second)
 	require.Equal(t, 1, s.Peak())
 	require.Zero(t, s.Left())

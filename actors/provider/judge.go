@@ -2,9 +2,11 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"mime"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +25,7 @@ type refusal struct {
 }
 
 // refused puts a response that is no stream into our words.
-func (p *openAI) refused(resp *http.Response, r refusal) *protocol.Error {
+func (p *vendor) refused(resp *http.Response, r refusal) (Fault, *protocol.Error) {
 	v := verdict{status: resp.StatusCode, header: resp.Header, key: r.key, model: r.model}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	v.html = kind == "text/html" || bytes.HasPrefix(bytes.TrimSpace(r.body), []byte("<"))
@@ -54,22 +56,24 @@ type verdict struct {
 }
 
 // judge maps what a vendor said to one code and one sentence of ours.
-func (p *openAI) judge(v verdict) *protocol.Error {
+func (p *vendor) judge(v verdict) (Fault, *protocol.Error) {
 	inside := v.status == 0 && !v.unasked
 	if inside {
 		v.status = v.vendor.status()
 	}
 	code, sentence := v.decide()
-	return &protocol.Error{Code: code, Message: p.say(sentence), RetryAfter: v.wait(code), Err: v.chain(inside)}
+	return v.fault(code, inside), &protocol.Error{Code: code, Message: p.say(sentence), RetryAfter: v.wait(code), Err: v.chain(inside)}
 }
 
 // decide is the table of what a vendor can say; the first line that fits counts.
-// In a sentence {name} is the provider's name.
+// In a sentence {name} is the provider's name, {variable} its key's variable.
 func (v *verdict) decide() (protocol.Code, string) {
-	s := v.status
+	s := v.vendor.meant(v.status)
 	switch {
+	case s == http.StatusForbidden && v.vendor.kind == googlePrecondition:
+		return protocol.ProviderUnauthorized, "does not serve this key from here: enable billing for the key's project, or send another key as api_keys.{name}; the operator should check that the provider serves this region."
 	case s == http.StatusUnauthorized, s == http.StatusForbidden && !v.html:
-		return protocol.ProviderUnauthorized, "did not accept the key: check api_keys.{name}, or the operator's OPENAI_API_KEY (providers.{name}.api_keys)."
+		return protocol.ProviderUnauthorized, "did not accept the key: check api_keys.{name}, or the operator's {variable} (providers.{name}.api_keys)."
 	case s == http.StatusPaymentRequired:
 		return protocol.ProviderUnauthorized, sayNoCredit
 	case s == http.StatusTooManyRequests && v.vendor.noCredit():
@@ -78,7 +82,7 @@ func (v *verdict) decide() (protocol.Code, string) {
 		return protocol.ProviderRateLimited, "limits how much this key may ask: wait, then ask again."
 	case v.unasked, v.html, s > 0 && s < 400:
 		return protocol.ProviderUnavailable, "did not answer with a stream: the operator should check providers.{name}.base_url."
-	case s >= 500, s == http.StatusRequestTimeout:
+	case s >= googleCancelled, s == http.StatusRequestTimeout:
 		return protocol.ProviderUnavailable, "cannot answer now: ask again in a moment."
 	case s == http.StatusNotFound && v.vendor.noModel(), v.vendor.code == "model_not_found":
 		return protocol.UnknownModel, "does not know the model " + quote(v.model) + ", or this key may not use it: ask for another one."
@@ -107,23 +111,48 @@ func (v *verdict) wait(code protocol.Code) int {
 	switch {
 	case code != protocol.ProviderRateLimited && code != protocol.ProviderUnavailable, v.vendor.noCredit():
 		return 0
-	case v.status == http.StatusTooManyRequests, v.status == http.StatusServiceUnavailable, v.status == 529:
-		return retryAfter(v.header, defaultRetry)
+	case v.status == http.StatusTooManyRequests, v.status == http.StatusServiceUnavailable, v.status == statusOverloaded:
+		return retryAfter(v.header, cmp.Or(v.vendor.retry, defaultRetry))
 	}
-	return retryAfter(v.header, 0)
+	return retryAfter(v.header, v.vendor.retry)
+}
+
+// fault tells what the verdict means for the next call.
+func (v *verdict) fault(code protocol.Code, inside bool) Fault {
+	s := v.vendor.meant(v.status)
+	switch {
+	case inside && v.vendor.nameless(): // a sentence alone says nothing against a key
+		if code == protocol.ProviderRejected || code == protocol.UnknownModel {
+			return FaultNone
+		}
+		return FaultVendor
+	case s == http.StatusUnauthorized:
+		return FaultKeyRefused
+	case s == http.StatusTooManyRequests && v.vendor.noQuota: // of one model: any stranger can ask for one
+		return FaultLimited
+	case s == http.StatusPaymentRequired, s == http.StatusTooManyRequests && v.vendor.noCredit():
+		return FaultKeySpent
+	case s == http.StatusForbidden:
+		return FaultKeyDenied
+	case s == http.StatusTooManyRequests:
+		return FaultLimited
+	case code == protocol.ProviderUnavailable, inside && code == protocol.ProviderInterrupted:
+		return FaultVendor
+	}
+	return FaultNone
 }
 
 // say starts a sentence about the provider; {name} in it is the provider's name.
-func (p *openAI) say(rest string) string {
-	return "Provider " + p.name + " " + strings.ReplaceAll(rest, "{name}", p.name)
+func (p *vendor) say(rest string) string {
+	return "Provider " + p.name + " " + strings.NewReplacer("{name}", p.name, "{variable}", KeyVariable(p.cfg.Type)).Replace(rest)
 }
 
 // objection names the parameter a vendor objects to where it is one that our
 // users can set.
 func (v verdict) objection() string {
-	switch v.vendor.param {
+	switch name := v.vendor.blamed(); name {
 	case "model", "temperature", "messages":
-		return " because of " + v.vendor.param
+		return " because of " + name
 	case "max_tokens", "max_completion_tokens":
 		return " because of max_tokens"
 	}
@@ -139,9 +168,9 @@ func (v verdict) chain(inside bool) error {
 			where = "no event stream"
 		}
 	}
-	extract := strings.TrimSpace(v.vendor.kind + " " + v.vendor.code + " " + v.vendor.message)
-	if id := v.header.Get("X-Request-Id"); id != "" {
-		extract = "request " + clip(id, 64) + ": " + extract
+	extract := strings.TrimSpace(v.vendor.kind + " " + v.vendor.code + " " + strings.TrimSpace(v.vendor.reason+" "+v.vendor.message))
+	if id := cmp.Or(v.header.Get("Request-Id"), v.header.Get("X-Request-Id")); id != "" {
+		extract = "request " + clip(redact(id, v.key), 64) + ": " + extract
 	}
 	if extract = redact(extract, v.key); extract == "" {
 		return errors.New(where)
@@ -150,23 +179,35 @@ func (v verdict) chain(inside bool) error {
 }
 
 // filtered is an answer that the vendor ended by finish_reason.
-func (p *openAI) filtered() *protocol.Error {
+func (p *vendor) filtered() *protocol.Error {
 	return &protocol.Error{Code: protocol.ProviderRejected, Message: p.say(sayFiltered), Err: errors.New("finish_reason content_filter")}
 }
 
-// unreachable is a call that got no response: nothing was said yet.
-func (p *openAI) unreachable(ctx context.Context, key protocol.Secret, err error) *protocol.Error {
+// unreachable is a call that got no response: nothing was said yet. Where the
+// vendor may have had the whole question by then it may also have begun to
+// answer it, and to charge for it.
+func (p *vendor) unreachable(ctx context.Context, ex *exchange, model string, key protocol.Secret, err error) (Result, error) {
+	res := nothing(model)
+	res.Fault = FaultConnect
 	if ctx.Err() != nil {
-		return stopped(ctx)
+		return Result{Model: model}, stopped(ctx)
 	}
-	return &protocol.Error{
+	if ex.sent() {
+		res.Fault, res.Usage = FaultVendor, nil
+	}
+	told := &protocol.Error{
 		Code:    protocol.ProviderUnavailable,
 		Message: p.say("cannot be reached: ask again in a moment; the operator should check providers.{name}.base_url and the network."),
 		Err:     errors.New(redact(err.Error(), key)), // its text can hold bytes of the vendor: only that, cleaned, is kept
 	}
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		told.Code, told.Message = protocol.ProviderTimeout, p.say("could not be reached in time: ask again in a moment.")
+	}
+	return res, told
 }
 
-func (p *openAI) interrupted(key protocol.Secret, err error) *protocol.Error {
+func (p *vendor) interrupted(key protocol.Secret, err error) *protocol.Error {
 	return &protocol.Error{
 		Code:    protocol.ProviderInterrupted,
 		Message: p.say("broke its answer off: ask again."),
@@ -174,6 +215,6 @@ func (p *openAI) interrupted(key protocol.Secret, err error) *protocol.Error {
 	}
 }
 
-func (p *openAI) internal(err error) *protocol.Error {
+func (p *vendor) internal(err error) *protocol.Error {
 	return &protocol.Error{Code: protocol.Internal, Message: "The question could not be sent to provider " + p.name + ".", Err: err}
 }

@@ -1,0 +1,54 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/transport/protocol"
+)
+
+// Clocks of model discovery.
+const (
+	discoverAgain = time.Hour        // lists change seldom
+	discoverRetry = time.Minute      // after a list that did not come
+	discoverLook  = 10 * time.Second // a reload may have switched it on
+	discoverFor   = 10 * time.Second // for one list
+)
+
+// discover keeps the lists of models that vendors give, until ctx ends: in a
+// goroutine of its own, for a vendor may take its time. A panic costs one look.
+func (w *Worker) discover(ctx context.Context) {
+	next := map[string]time.Time{}
+	w.sys.every(ctx, "discover models", discoverLook, func(now time.Time) {
+		for name, s := range w.served {
+			if !now.Before(next[name]) {
+				next[name] = now.Add(discoverRetry) // where it panics
+				next[name] = now.Add(w.list(ctx, s))
+			}
+		}
+	})
+}
+
+// list asks one vendor for its models and says when to ask again.
+func (w *Worker) list(ctx context.Context, s *served) time.Duration {
+	setup := s.setup.Load()
+	lister, can := setup.Provider.(provider.Lister)
+	if !setup.Config.Discover || !can {
+		return 0
+	}
+	var key protocol.Secret
+	if keys := setup.Config.Keys(); len(keys) > 0 {
+		key = keys[0]
+	}
+	ctx, cancel := context.WithTimeout(ctx, discoverFor)
+	defer cancel()
+	models, err := lister.Models(ctx, key)
+	if err != nil {
+		w.log.Warn().Err(err).Str("provider", s.name).Msg("Models could not be listed")
+		return discoverRetry
+	}
+	s.found.Store(&models)
+	w.log.Info().Str("provider", s.name).Int("models", len(models)).Msg("Models listed")
+	return discoverAgain
+}
