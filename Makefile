@@ -47,6 +47,14 @@ cross: ## build for the other systems
 		GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/... || exit 1; \
 	done
 
+.PHONY: test-oracle
+test-oracle: ## hold our codecs against the vendors' own libraries, which are a module of their own
+	cd actors/provider/oracle && $(GO) vet . && $(GO) test -timeout 5m .
+
+.PHONY: bench-oracle
+bench-oracle: ## what a streamed chunk costs our codecs and the vendors' own libraries
+	cd actors/provider/oracle && $(GO) test -run '^$$' -bench . .
+
 .PHONY: test-fleet
 test-fleet: ## break a whole fleet for some twelve minutes and judge what clients saw
 	$(GO) run ./cmd/troupe-fleet
