@@ -56,6 +56,11 @@ func (c *connection) onTurnedDown(ctx actor.Context, t *asking, r *bus.Reply) {
 		t.wait(nil)
 		c.apply(ctx, t, t.noRoom(time.Now(), true))
 	case bus.ReplyRefused:
+		t.wait(nil)
+		if t.spare != nil && t.state == turnOffered { // the first worker may still go on
+			c.apply(ctx, t, t.noOther())
+			return
+		}
 		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
 	}
 }

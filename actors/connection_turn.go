@@ -227,7 +227,8 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 		}
 	case bus.EventReasoning:
 		if t.named && t.live() {
-			c.hasKey(t)
+			t.begun = true
+			c.begun(t)
 			c.apply(ctx, t, step{send: true, frame: protocol.Frame{Type: protocol.TypeReasoning, Named: true, ID: t.id, RunID: t.run, Text: e.Text}})
 		}
 	case bus.EventStatus:

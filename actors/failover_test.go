@@ -245,6 +245,44 @@ func TestElsewhereNot(t *testing.T) {
 	}
 }
 
+// TestElsewhereRefused: the second worker may be configured in another way, and
+// refuse what the first one took. That is not the answer to the question: the
+// first one gets it again, and where it does not take it its own error is told.
+func TestElsewhereRefused(t *testing.T) {
+	refusal := bus.Reply{
+		Type: bus.ReplyRefused, Worker: second, Code: string(protocol.ProviderUnauthorized), Message: "Provider echo needs your own key here: send it as api_keys.echo.",
+	}
+	for name, tt := range map[string]struct {
+		then func(h *house)
+		code protocol.Code
+		run  string
+	}{
+		"the first one goes on": {func(h *house) {
+			job := h.accept("w1-c")
+			h.say(bus.Event{Type: bus.EventComplete, To: job.To, Seq: 1, Provider: "other", Attempts: 1})
+		}, "", "w1-c"},
+		"refused once more": {func(h *house) { h.reply(h.bus.lastJob(h.t).To, refusal) }, protocol.ProviderUnavailable, "w1-a"},
+		"nobody is there":   {func(h *house) { pass(DefaultRuns().QueueTimeout + time.Second) }, protocol.ProviderUnavailable, "w1-a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h, c := pairOf(t)
+				c.chat("1", "hi")
+				h.unreachedBy(h.accept("w1-a").To, "w1-a")
+				h.reply(h.bus.lastJob(t).To, refusal)
+				require.Empty(t, c.terminals("1"))
+				require.Equal(t, 3, h.bus.jobCount())
+				require.Empty(t, h.bus.lastJob(t).Avoid, "the first one may take it")
+				tt.then(h)
+				require.Len(t, c.terminals("1"), 1)
+				require.Equal(t, []any{tt.code, tt.run}, []any{c.last().Code, c.last().RunID})
+				require.Empty(t, h.bus.wordsOf(bus.ControlKey))
+				h.empty()
+			})
+		})
+	}
+}
+
 // TestElsewhereViewer: who only watches a run asks nothing anew.
 func TestElsewhereViewer(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -37,8 +38,10 @@ type inquiry struct {
 	setup  *ProviderSetup  // of the provider that was asked, as it was at the start
 	key    protocol.Secret // the user's; empty = the deployment's
 	sink   *sink
-	coming *coming
-	log    zerolog.Logger
+	// movable: whoever asked would ask another worker; false once it has left.
+	movable *atomic.Bool
+	coming  *coming
+	log     zerolog.Logger
 
 	calls int
 	last  answered // whom the last call went to, for the end of one that panics
@@ -79,8 +82,13 @@ func (e *inquiry) run(ctx context.Context, q *provider.Question) answered {
 		e.log.Warn().Str("provider", t.name).Str("code", string(codeOf(a.err))).Msg("Provider could not answer")
 		if first == nil {
 			first = &a
+			if a.elsewhere && e.movable.Load() {
+				break // another worker first
+			}
+		} else if codeOf(a.err) == protocol.UnknownModel {
+			continue // not the question's fault: the operator chose this one
 		}
-		if !a.other || e.calls >= callsMax || a.elsewhere && e.job.Movable {
+		if !a.other || e.calls >= callsMax {
 			break
 		}
 	}
@@ -90,14 +98,19 @@ func (e *inquiry) run(ctx context.Context, q *provider.Question) answered {
 
 // chain lists who may be asked, the one that was asked for first. A question
 // with a user's key stays where that key belongs: the deployment's keys at
-// another provider are not this user's to spend.
+// another provider are not this user's to spend. Nor is one without asked of a
+// provider that wants users' keys.
 func (e *inquiry) chain() []target {
 	chain := []target{{name: e.job.Provider, model: e.job.Model, served: e.worker.served[e.job.Provider], setup: e.setup}}
 	if e.key.Empty() {
 		for _, entry := range e.setup.Config.Fallback {
 			name, model := provider.SplitTarget(entry)
-			if s := e.worker.served[name]; s != nil {
-				chain = append(chain, target{name: name, model: model, served: s, setup: s.setup.Load()})
+			s := e.worker.served[name]
+			if s == nil {
+				continue
+			}
+			if setup := s.setup.Load(); setup.Config.UserKeys != provider.UserKeysRequire {
+				chain = append(chain, target{name: name, model: model, served: s, setup: setup})
 			}
 		}
 	}
@@ -117,6 +130,9 @@ type tries struct {
 func (e *inquiry) ask(ctx context.Context, t target, q *provider.Question) answered {
 	a := answered{provider: t.name, result: provider.Result{Model: t.modelName(), Usage: &protocol.Usage{}}}
 	var done tries
+	if e.hopeless(t, &a) {
+		return a
+	}
 	for {
 		call, err := t.served.line.Enter(ctx, upstream.Ask{
 			Owner: e.job.Session, Model: t.modelName(), User: !e.key.Empty(), Tried: done.keys,
@@ -135,6 +151,19 @@ func (e *inquiry) ask(ctx context.Context, t target, q *provider.Question) answe
 			return e.kept(ctx, t, a, err)
 		}
 	}
+}
+
+// hopeless tells whether the provider can say by itself that nobody would answer.
+// Such a question is no call: it neither costs nor dilutes anything.
+func (e *inquiry) hopeless(t target, a *answered) bool {
+	c, can := t.setup.Provider.(provider.Checker)
+	if !can {
+		return false
+	}
+	fault, err := c.Check(t.model, !e.key.Empty() || t.served.keyed())
+	a.err, a.result.Fault = err, fault
+	a.other, a.elsewhere = fault != provider.FaultNone, elsewhere(fault, !e.key.Empty())
+	return err != nil
 }
 
 // stands is told where the question stands in the queue.
@@ -205,9 +234,15 @@ func (e *inquiry) call(ctx context.Context, t target, call *upstream.Call, q *pr
 		asked.Key = call.Key()
 	}
 	asked.Call = e.job.Job + "." + strconv.Itoa(e.calls)
+	setup := t.setup
+	if own, ok := call.Tag().(*ProviderSetup); ok {
+		setup = own // of the key: after a reload it may belong to another address
+	}
 	e.last = answered{provider: t.name, keyID: call.KeyID(), calls: e.calls}
-	e.sink.calling(&calling{clocks: clocksOf(&t.setup.Config, e.sink.runs), n: e.calls, keyID: call.KeyID()}, call.Answered)
-	res, err := t.setup.Provider.Stream(ctx, &asked, e.sink)
+	e.sink.calling(&calling{
+		clocks: clocksOf(&setup.Config, e.sink.runs), n: e.calls, keyID: call.KeyID(), provider: t.name, model: t.modelName(),
+	}, call)
+	res, err := setup.Provider.Stream(ctx, &asked, e.sink)
 	if res.Unsent {
 		e.calls--
 	}
@@ -304,8 +339,11 @@ func elsewhere(f provider.Fault, userKey bool) bool {
 
 // outcomeOf is a call as the line keeps book of it.
 func outcomeOf(res provider.Result, err error) upstream.Outcome {
-	if err == nil {
+	switch {
+	case err == nil:
 		return upstream.Outcome{Kind: upstream.Good}
+	case res.Unsent:
+		return upstream.Outcome{Kind: upstream.Unsent}
 	}
 	switch res.Fault {
 	case provider.FaultConnect:

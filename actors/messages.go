@@ -131,9 +131,10 @@ type (
 	queuedAt struct{ position int }
 	// calling says that a vendor is asked now, for the nth time.
 	calling struct {
-		clocks clocks
-		n      int
-		keyID  string // fingerprint of the deployment's key, if it is one
+		clocks          clocks
+		n               int
+		keyID           string // fingerprint of the deployment's key, if it is one
+		provider, model string
 	}
 	clockDue struct{}
 	followed struct {

@@ -33,6 +33,7 @@ type Metrics struct {
 	retries *prometheus.CounterVec
 	queued  *prometheus.GaugeVec
 	resting *prometheus.GaugeVec
+	breaker *prometheus.GaugeVec
 	keys    *prometheus.GaugeVec
 }
 
@@ -78,6 +79,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		retries: counter("troupe_provider_retries_total", "Calls that followed a failed one for the same question.", "provider"),
 		queued:  gauges("troupe_provider_queued", "Questions that wait for room at a provider.", "provider"),
 		resting: gauges("troupe_provider_resting", "1 while a provider is left alone.", "provider"),
+		breaker: gauges("troupe_provider_breaker", "1 at the state of this worker's own breaker.", "provider", "state"),
 		keys:    gauges("troupe_provider_keys", "The deployment's keys by whether they can be used.", "provider", "state"),
 	}
 	dead := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_dead_letters_total", Help: "Messages to actors that are gone."})
@@ -117,6 +119,9 @@ func (m *Metrics) touchProvider(name string) {
 	m.retries.WithLabelValues(name)
 	m.queued.WithLabelValues(name)
 	m.resting.WithLabelValues(name)
+	for _, state := range breakers() {
+		m.breaker.WithLabelValues(name, string(state))
+	}
 	for _, state := range []string{"ready", "resting"} {
 		m.keys.WithLabelValues(name, state)
 	}
@@ -130,6 +135,10 @@ func (m *Metrics) touchProvider(name string) {
 // callResults is the closed list of how a call of a vendor ends.
 func callResults() []string {
 	return []string{"ok", "connect", "vendor", "limited", "key", "other"}
+}
+
+func breakers() []upstream.Breaker {
+	return []upstream.Breaker{upstream.Closed, upstream.Open, upstream.HalfOpen}
 }
 
 // called counts one call of a vendor.
@@ -156,6 +165,13 @@ func (m *Metrics) line(name string, l *upstream.Line) {
 	m.queued.WithLabelValues(name).Set(float64(load.Queued))
 	m.keys.WithLabelValues(name, "ready").Set(float64(load.Ready + load.Limited))
 	m.keys.WithLabelValues(name, "resting").Set(float64(load.Spent + load.Refused))
+	for _, state := range breakers() {
+		at := 0.0
+		if load.Breaker == state {
+			at = 1
+		}
+		m.breaker.WithLabelValues(name, string(state)).Set(at)
+	}
 	rests := 0.0
 	if _, _, resting := l.Resting(); resting {
 		rests = 1

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -95,7 +96,7 @@ func (p *providerSupervisor) tellCrashed(r *runRecord) {
 	}
 	e := &bus.Event{
 		Type: bus.EventError, Run: r.id, Seq: r.seq + 1, Code: string(code), Message: message,
-		Provider: r.job.Provider, Attempts: r.calls, Usage: r.spent(),
+		Provider: cmp.Or(r.provider, r.job.Provider), Model: r.model, Attempts: r.calls, Usage: r.spent(),
 	}
 	p.worker.settleRun(r, ending{event: e, keyID: r.keyID, chunks: r.seq, log: p.worker.log.With().Str("run", r.id).Logger()})
 	for _, f := range r.followers {

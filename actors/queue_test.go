@@ -336,6 +336,71 @@ func TestQueuePerKey(t *testing.T) {
 	})
 }
 
+// TestQueuePerKeyFull: where only the calls per key are bounded the worker has as
+// much room as its keys together; with the queue full it says busy, and takes
+// jobs again when a place is free.
+func TestQueuePerKeyFull(t *testing.T) {
+	for name, tt := range map[string]struct{ queue, places int }{
+		"a queue of one":                  {1, 3},
+		"as many as may be asked at once": {0, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var m market
+				b := newFirm(t, map[string]ProviderSetup{"a": listed(m.vendor("a", takes(time.Second, "Hi")), provider.Config{
+					APIKeys: secrets("k1", "k2"), MaxConcurrentPerKey: 1, MaxQueue: tt.queue,
+				})})
+				for range tt.places {
+					b.put(bus.Job{Provider: "a"})
+				}
+				require.Equal(t, bus.ReplyBusy, b.offer(bus.Job{Provider: "a"}).Type)
+				require.False(t, b.worker.served["a"].crowded(true), "a user's own key finds room")
+				require.Equal(t, []string{"a k1", "a k2"}, m.order())
+				require.Equal(t, tt.places, b.worker.Active())
+				pass(time.Second + tick)
+				to := b.put(bus.Job{Provider: "a"})
+				pass(4 * time.Second)
+				require.Equal(t, bus.EventComplete, b.end(to).Type)
+				require.Len(t, m.all(), tt.places+1)
+				b.idle()
+			})
+		})
+	}
+}
+
+// TestQueuePerKeyFullForLong: clients hear OVERLOADED then, one with an id when
+// its time is over.
+func TestQueuePerKeyFullForLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m market
+		h := newOffice(t, map[string]ProviderSetup{"a": listed(m.vendor("a", holds("word")), provider.Config{
+			APIKeys: secrets("k1", "k2"), MaxConcurrentPerKey: 1, MaxQueue: 1,
+		})})
+		var holders []*client
+		for _, session := range []string{"s1", "s2", "s3"} {
+			c := h.open(session)
+			c.wants("1", "a")
+			holders = append(holders, c)
+		}
+		waiter, named, unnamed := holders[2], h.open("s4"), h.open("s5")
+		unnamed.wants("", "a")
+		require.Equal(t, []any{protocol.Overloaded, 1}, []any{unnamed.last().Code, unnamed.last().RetryAfter})
+		named.wants("1", "a")
+		require.Equal(t, []string{`{"type":"status","id":"1","state":"queued"}`}, named.take())
+		pass(2*DefaultRuns().QueueTimeout + time.Second) // it took the place that the waiter left
+		for _, c := range []*client{waiter, named} {
+			require.Len(t, c.terminals("1"), 1)
+			require.Equal(t, protocol.Overloaded, c.last().Code)
+		}
+		require.Equal(t, []string{"a k1", "a k2"}, m.order())
+		for _, c := range holders[:2] {
+			require.Empty(t, c.terminals("1"))
+			c.ask(&protocol.Cancel{ID: "1"})
+		}
+		h.empty()
+	})
+}
+
 // TestQueueReload: a reload that makes more room lets those in who wait.
 func TestQueueReload(t *testing.T) {
 	bubble(t, func(t *testing.T) {

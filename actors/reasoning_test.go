@@ -236,3 +236,61 @@ func TestReasoningUnnamed(t *testing.T) {
 		h.empty()
 	})
 }
+
+// TestReasoningShownIsTheBeginning: who has seen the model think has seen the
+// beginning of an answer. Nobody else is asked after it, whatever becomes of the
+// run, and nobody else will need the user's key. A turn that was shown nothing
+// moves.
+func TestReasoningShownIsTheBeginning(t *testing.T) {
+	const key = "sk-canary"
+	lost := func(h *house, _ uint64) { h.beat(bus.RoleWorker, remote, true) }
+	failed := func(h *house, to uint64) { h.unreachedBy(to, remote+"-a") }
+	for name, tt := range map[string]struct {
+		id    string
+		shown bool
+		then  func(h *house, to uint64)
+		want  protocol.Code // "" = another worker is asked
+	}{
+		"the worker is lost":                   {"1", true, lost, protocol.WorkerLost},
+		"it could not be reached":              {"1", true, failed, protocol.ProviderUnavailable},
+		"the worker is lost before":            {"1", false, lost, ""},
+		"it could not be reached, ever":        {"1", false, failed, ""},
+		"unnamed, the worker is lost":          {"", true, lost, ""},
+		"unnamed, and it could not be reached": {"", true, failed, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h, c := pairOf(t)
+				for _, id := range []string{remote, second} {
+					pair, err := bus.NewKeyPair()
+					require.NoError(t, err)
+					beat := remoteBeat(id)
+					beat.PublicKey = pair.PublicKey()
+					h.gateway.Heard(beat, time.Now())
+				}
+				pass(0)
+				users := secret(key)
+				c.ask(&protocol.Chat{ID: tt.id, Content: "hi", Provider: "vendor", Reasoning: true, Keys: map[string]protocol.Secret{"vendor": users}})
+				to := h.accept(remote + "-a").To
+				if tt.shown {
+					h.say(bus.Event{Type: bus.EventReasoning, To: to, Text: []byte("I think")})
+				}
+				if tt.want == "" {
+					require.Equal(t, key, string(users.Reveal()), "a second attempt needs it")
+				} else {
+					require.Equal(t, make([]byte, len(key)), users.Reveal(), "nobody needs it any more")
+				}
+				tt.then(h, to)
+				if tt.want == "" {
+					require.Equal(t, 2, h.bus.jobCount())
+					require.Empty(t, c.terminals(tt.id))
+				} else {
+					require.Equal(t, 1, h.bus.jobCount(), "asked again after the first word was shown")
+					require.Len(t, c.terminals(tt.id), 1)
+					require.Equal(t, tt.want, c.last().Code)
+				}
+				h.empty()
+			})
+		})
+	}
+}

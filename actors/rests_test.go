@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -253,6 +254,29 @@ func TestKeyRests(t *testing.T) {
 				user := b.offer(bus.Job{Provider: "a", Session: "s", Model: "big", NeedsKey: true})
 				b.sealed(3, user.Run, "a", "sk-user")
 				require.Equal(t, "a sk-user", m.order()[1], "the user's own key does not rest")
+			})
+		})
+	}
+}
+
+// TestRestOfAKeyIsToldFirst: a beat tells a bounded number of rests. However many
+// models strangers ask for until they are limited, that a key is refused is not
+// crowded out, wherever the key stands.
+func TestRestOfAKeyIsToldFirst(t *testing.T) {
+	for _, keys := range [][]string{{"k1", "k2"}, {"k2", "k1"}} {
+		t.Run(keys[0], func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var m market
+				b := newFirm(t, map[string]ProviderSetup{"a": listed(
+					m.vendor("a", fails(provider.FaultKeyRefused, 0), fails(provider.FaultLimited, 3600)), provider.Config{APIKeys: secrets(keys...)},
+				)})
+				for i := range restsTold + 16 {
+					b.put(bus.Job{Provider: "a", Model: fmt.Sprintf("m%03d", i)})
+				}
+				pass(restsSoon)
+				_, o := b.said("a")
+				require.Len(t, o.Rests, restsTold)
+				require.Equal(t, []string{fingerprint(keys[0]), "", string(upstream.WhyRefused)}, []string{o.Rests[0].Key, o.Rests[0].Model, o.Rests[0].Why})
 			})
 		})
 	}

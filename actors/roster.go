@@ -173,7 +173,7 @@ func (r *roster) publish() {
 			seen, ok := v.offers[o.Name]
 			if !ok || (seen.State != stateReady && o.State == stateReady) {
 				seen = protocol.Offer{
-					Name: o.Name, Type: o.Type, State: o.State, RetryAfter: o.RetryAfter,
+					Name: o.Name, Type: o.Type, State: o.State, RetryAfter: restOf(&o),
 					Models: o.Models, DefaultModel: o.DefaultModel, Workers: seen.Workers,
 				}
 			}
@@ -201,6 +201,14 @@ func viewOf(p *atomic.Pointer[rosterView]) *rosterView {
 		return v
 	}
 	return &rosterView{}
+}
+
+// restOf is what clients hear of a rest: nothing while others answer.
+func restOf(o *bus.Offer) int {
+	if o.State != provider.StateResting {
+		return 0
+	}
+	return o.RetryAfter
 }
 
 // hasOther tells whether a second worker could be asked for a provider: one of

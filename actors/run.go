@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
 	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/actors/upstream"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -58,7 +59,8 @@ type run struct {
 	piece  int // bytes of escaped text that one event may carry
 
 	// Shared with the provider call.
-	alive atomic.Int64 // the moment of the vendor's last byte
+	alive   atomic.Int64 // the moment of the vendor's last byte
+	movable atomic.Bool  // whoever asked would ask another worker
 
 	// Owned by Receive.
 	state   runState
@@ -196,6 +198,10 @@ func (r *run) onKey(ctx actor.Context, sealed []byte) {
 		r.end(ctx, r.failure(protocol.Internal, "Your key did not arrive intact. Ask again.", 0))
 		return
 	}
+	if len(plain) == 0 { // without one the deployment's would be spent
+		r.end(ctx, r.failure(protocol.Internal, "Your key arrived empty. Ask again.", 0))
+		return
+	}
 	r.call(ctx, protocol.NewSecret(plain))
 	if r.state == runStreaming {
 		r.saySeq() // the gateway need not send it again
@@ -221,6 +227,7 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 	call, cancel := context.WithCancelCause(context.Background())
 	r.record.cancel = cancel
 	r.state, r.waiting = runStreaming, true
+	r.movable.Store(r.record.job.Movable && r.listener(r.record.job.Gateway, r.record.job.To) != nil)
 	e := r.inquiry(ctx.Self(), key)
 	self := ctx.Self()
 	r.sys.run("provider call", func() {
@@ -240,7 +247,7 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 // inquiry is this run's way to its answer.
 func (r *run) inquiry(self *actor.PID, key protocol.Secret) *inquiry {
 	return &inquiry{
-		worker: r.worker, job: r.record.job, setup: r.setup, key: key, log: r.log, coming: r.record.coming,
+		worker: r.worker, job: r.record.job, setup: r.setup, key: key, log: r.log, coming: r.record.coming, movable: &r.movable,
 		sink: &sink{
 			sys: r.sys, pid: self, alive: &r.alive, runs: r.worker.cfg.Runs,
 			room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack, reasoning: r.record.job.Reasoning,
@@ -262,6 +269,7 @@ func (r *run) onCalling(ctx actor.Context, m *calling) {
 	}
 	r.clocks.first, r.clocks.stall = m.clocks.first, m.clocks.stall
 	r.record.calls, r.record.keyID, r.place, r.waiting = m.n, m.keyID, 0, false
+	r.record.provider, r.record.model = m.provider, m.model
 	if queued {
 		r.said = now
 		r.saySeq() // it is its turn
@@ -312,16 +320,18 @@ type sink struct {
 	reasoning bool // the asker wants to see it
 
 	// Owned by the inquiry's goroutine.
-	room     int    // bytes that may still be sent: bounds the run's mailbox
-	thoughts int    // bytes of reasoning that were sent
-	begun    bool   // the vendor has said something: nobody else is asked any more
-	answers  func() // to be told once that it has; may be nil
+	room     int            // bytes that may still be sent: bounds the run's mailbox
+	thoughts int            // bytes of reasoning that were sent
+	begun    bool           // the vendor has said something: nobody else is asked any more
+	call     *upstream.Call // of now; nil once its vendor has spoken
+	accepted bool           // it has heard so
 }
 
-// calling says that a vendor is asked now.
-func (s *sink) calling(m *calling, answers func()) {
-	s.answers = answers
-	s.Progress()
+// calling says that a vendor is asked now, and who is to be told of its first
+// signs of life; nobody where there is no room to keep.
+func (s *sink) calling(m *calling, call *upstream.Call) {
+	s.touch()
+	s.call, s.accepted = call, false
 	s.sys.root.Send(s.pid, m)
 }
 
@@ -331,16 +341,19 @@ func (s *sink) queued(position int) { s.sys.root.Send(s.pid, &queuedAt{position:
 // began notes the first word.
 func (s *sink) began() {
 	s.begun = true
-	if s.answers != nil {
-		s.answers()
-		s.answers = nil
+	if s.call != nil {
+		s.call.Answered()
+		s.call = nil
 	}
 }
+
+// touch notes a sign of life.
+func (s *sink) touch() { s.alive.Store(int64(s.sys.moment(time.Now()))) }
 
 // Reasoning implements provider.Sink. It is kept within the bound of an answer;
 // what goes beyond is not shown.
 func (s *sink) Reasoning(text []byte) {
-	s.Progress()
+	s.touch()
 	s.began()
 	s.thoughts += len(text)
 	if s.reasoning && s.thoughts <= s.runs.MaxOutputBytes {
@@ -350,7 +363,7 @@ func (s *sink) Reasoning(text []byte) {
 
 // Text implements provider.Sink.
 func (s *sink) Text(text []byte) {
-	s.Progress()
+	s.touch()
 	s.began()
 	if len(text) == 0 || s.room <= 0 {
 		return
@@ -359,8 +372,15 @@ func (s *sink) Text(text []byte) {
 	s.sys.root.Send(s.pid, &piece{text: append([]byte(nil), text...)})
 }
 
-// Progress implements provider.Sink.
-func (s *sink) Progress() { s.alive.Store(int64(s.sys.moment(time.Now()))) }
+// Progress implements provider.Sink. The first one says that the vendor took the
+// key.
+func (s *sink) Progress() {
+	s.touch()
+	if s.call != nil && !s.accepted {
+		s.accepted = true
+		s.call.Accepted()
+	}
+}
 
 // onPiece numbers a piece of text and tells it to everyone. This is the hot
 // path: the text is escaped here, once.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -190,11 +191,14 @@ func (r *run) onStopLate(ctx actor.Context) {
 	}
 	r.log.Error().Str("provider", r.record.job.Provider).Msg("Provider call does not end")
 	if !errors.Is(r.cause, errCancelled) {
-		r.onStreamEnded(ctx, &streamEnded{answered{calls: r.record.calls, keyID: r.record.keyID}}) // why we stopped it is the whole answer
+		r.onStreamEnded(ctx, &streamEnded{answered{
+			calls: r.record.calls, keyID: r.record.keyID, provider: r.record.provider, result: provider.Result{Model: r.record.model},
+		}}) // why we stopped it is the whole answer
 		return
 	}
 	e := r.failure(protocol.Internal, "The provider did not confirm that it stopped.", 0)
 	e.Attempts, e.Usage, r.keyID = r.record.calls, r.record.spent(), r.record.keyID
+	e.Provider, e.Model = cmp.Or(r.record.provider, e.Provider), r.record.model
 	r.end(ctx, e)
 }
 
@@ -285,6 +289,9 @@ func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
 	}
 	gone := len(left) < len(r.record.followers)
 	r.record.followers = left
+	if r.listener(r.record.job.Gateway, r.record.job.To) == nil {
+		r.movable.Store(false) // nobody is left who would
+	}
 	if !gone || len(left) > 0 {
 		return
 	}

@@ -69,6 +69,9 @@ type runRecord struct {
 	seq       uint64
 	raw       int    // bytes of text so far
 	calls     int    // of vendors so far
+	provider  string // that was asked last
+	model     string // of it
+	settled   bool   // its bill is written
 	keyID     string // of the last one: fingerprint of the deployment's key, if it was one
 	accepted  bool   // the accept is out
 	told      bool   // the terminal event is out

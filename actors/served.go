@@ -29,7 +29,7 @@ type served struct {
 }
 
 func newServed(name string, setup *ProviderSetup, runs RunsConfig, changed func()) *served {
-	settings := lineSettings(&setup.Config, runs)
+	settings := lineSettings(setup, runs)
 	s := &served{name: name, line: upstream.New(settings, changed)}
 	s.setup.Store(setup)
 	s.room.Store(&settings)
@@ -37,9 +37,11 @@ func newServed(name string, setup *ProviderSetup, runs RunsConfig, changed func(
 }
 
 // lineSettings reads a provider's way out off its configuration.
-func lineSettings(c *provider.Config, runs RunsConfig) upstream.Settings {
+func lineSettings(setup *ProviderSetup, runs RunsConfig) upstream.Settings {
+	c := &setup.Config
 	s := upstream.Settings{
-		Keyless: true, // the provider itself says what it needs
+		Keyless: c.UserKeys != provider.UserKeysRequire, // the provider itself says what it needs
+		Tag:     setup,
 		Room:    c.MaxConcurrent, RoomPerKey: c.MaxConcurrentPerKey, Queue: c.MaxQueue, Patience: runs.QueueTimeout,
 	}
 	for i, key := range c.APIKeys {
@@ -58,7 +60,7 @@ func lineSettings(c *provider.Config, runs RunsConfig) upstream.Settings {
 
 // swap takes a new configuration.
 func (s *served) swap(setup *ProviderSetup, runs RunsConfig) {
-	settings := lineSettings(&setup.Config, runs)
+	settings := lineSettings(setup, runs)
 	s.setup.Store(setup)
 	s.line.Configure(settings)
 	s.room.Store(&settings)
@@ -78,6 +80,13 @@ func (s *served) refusal(job *bus.Job) *protocol.Error {
 	return nil
 }
 
+// keyed tells whether the deployment has a key here.
+func (s *served) keyed() bool { return len(s.room.Load().Keys) > 0 }
+
+// chained tells whether a question without a user's key may go on to somebody
+// else where this provider is full.
+func (s *served) chained() bool { return len(s.setup.Load().Config.Fallback) > 0 }
+
 // spare is how many more questions find a place here, in the room or in the
 // queue in front of it. Those that were taken and have not come so far yet have
 // theirs.
@@ -91,11 +100,18 @@ func (s *served) spare() (places int, bounded bool) {
 		return 0, false
 	}
 	load := s.line.Load()
+	if c.Room == 0 {
+		load.InFlight = load.OnKeys // users' own keys take no room here
+	}
 	return c.Queue + max(0, room-load.InFlight) - load.Queued - int(s.coming.Load()), true
 }
 
 // crowded tells whether a job would find no place here, not even in the queue.
-func (s *served) crowded() bool {
+// Room that is counted per key is none of a job's that brings its own.
+func (s *served) crowded(userKey bool) bool {
+	if userKey && s.room.Load().Room == 0 {
+		return false
+	}
 	places, bounded := s.spare()
 	return bounded && places <= 0
 }
@@ -134,9 +150,9 @@ func (s *served) balance(full bool, log zerolog.Logger) (back bool) {
 	switch {
 	case s.queue == nil: // it was never joined
 		return false
-	case s.full && s.roomy():
+	case s.full && (s.chained() || s.roomy()):
 		s.full, back = false, true
-	case !s.full && s.crowded():
+	case !s.full && !s.chained() && s.room.Load().Room > 0 && s.crowded(false): // else users' own keys would have no way in
 		s.full = true
 	}
 	if full || s.full {
@@ -160,8 +176,11 @@ func (s *served) offer() bus.Offer {
 	if found := s.found.Load(); found != nil && setup.Config.Discover {
 		o.Models = *found
 	}
-	if after, _, resting := s.line.Resting(); resting && len(setup.Config.Fallback) == 0 {
-		o.State, o.RetryAfter = provider.StateResting, wholeSeconds(after)
+	if after, _, resting := s.line.Resting(); resting {
+		o.Resting, o.RetryAfter = true, wholeSeconds(after)
+		if !s.chained() {
+			o.State = provider.StateResting
+		}
 	}
 	for _, r := range s.line.Own() {
 		if len(o.Rests) == restsTold {

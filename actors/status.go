@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
@@ -109,6 +110,9 @@ func fleetWorkers(v *rosterView) []protocol.WorkerStatus {
 		}
 		for _, o := range b.Providers {
 			w.States[o.Name] = o.State
+			if o.Resting { // the operator wants to know, also where others answer meanwhile
+				w.States[o.Name] = provider.StateResting
+			}
 		}
 		all = append(all, w)
 	}

@@ -91,6 +91,7 @@ type turn struct {
 	spare    *bus.Event // why the first worker could not; told where no other can be asked
 	avoiding bool       // jobs name the worker that is not asked again
 	position int        // in the provider's queue, as the client was told
+	begun    bool       // the client was shown something, reasoning too: nobody else is asked
 	calls    int        // of vendors, by workers that gave up
 	until    time.Time
 	heard    time.Time // when the client last got a frame of this turn
@@ -354,7 +355,7 @@ func (t *turn) terminal(e *bus.Event) protocol.Frame {
 // moves tells whether a run that could not reach its vendor is followed by
 // another worker's.
 func (t *turn) moves(e *bus.Event) bool {
-	return e.Type == bus.EventError && e.Elsewhere && t.movable && t.seq == 0 && !t.stopping && !t.viewer && t.attempt < t.attempts
+	return e.Type == bus.EventError && e.Elsewhere && t.movable && t.seq == 0 && !t.begun && !t.stopping && !t.viewer && t.attempt < t.attempts
 }
 
 // elsewhere asks another worker.
@@ -428,7 +429,7 @@ func (t *turn) lost() step {
 	if t.stopping {
 		return t.finish(protocol.Frame{Type: protocol.TypeCancelled})
 	}
-	if t.state == turnAccepted && !t.viewer && t.attempt < t.attempts {
+	if t.state == turnAccepted && !t.viewer && !t.begun && t.attempt < t.attempts {
 		t.attempt++
 		t.offers = 0
 		t.run, t.worker = "", ""

@@ -25,6 +25,10 @@ type ending struct {
 // settleRun writes a run's one line, counts it and says what it cost. Every
 // accepted run comes here exactly once, whatever its end was.
 func (w *Worker) settleRun(r *runRecord, end ending) {
+	if r.settled { // it crashed while it told its end
+		return
+	}
+	r.settled = true
 	e, job, m := end.event, r.job, w.metrics
 	if e.Type == bus.EventError {
 		w.served[job.Provider].jobs.failed.Add(1)

@@ -266,6 +266,48 @@ func TestUsageFigures(t *testing.T) {
 	})
 }
 
+// TestUsageFiguresOfEveryEnd: what was spent is counted whatever became of the
+// answer, told and guessed tokens apart.
+func TestUsageFiguresOfEveryEnd(t *testing.T) {
+	breaks := func(u *protocol.Usage) fakeProvider {
+		return func(_ context.Context, q *provider.Question, sink provider.Sink) (provider.Result, error) {
+			sink.Text([]byte("word"))
+			return provider.Result{Model: q.Model, Fault: provider.FaultVendor, Usage: u}, &protocol.Error{Code: protocol.ProviderInterrupted, Message: "broken off"}
+		}
+	}
+	tests := map[string]struct {
+		step    fakeProvider
+		cancel  bool
+		outcome string
+		guess   string
+		in, out float64
+	}{
+		"complete":                   {replies("word"), false, bus.EventComplete, "false", 5, 7},
+		"cancelled":                  {holds("word", "word"), true, bus.EventCancelled, "true", 8, 2},
+		"broken off":                 {breaks(nil), false, bus.EventError, "true", 8, 1},
+		"broken off after its count": {breaks(&protocol.Usage{InputTokens: 3, OutputTokens: 4}), false, bus.EventError, "false", 3, 4},
+		"timed out":                  {holds("word"), false, bus.EventError, "true", 8, 1},
+		"refused: nothing was spent": {fails(provider.FaultNone, 0), false, bus.EventError, "false", 0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var m market
+				b := newFirm(t, map[string]ProviderSetup{"a": listed(m.vendor("a", tt.step), provider.Config{Timeout: 5 * time.Second})})
+				run := b.offer(bus.Job{Provider: "a", Session: "s", Name: "1"}).Run
+				if tt.cancel {
+					b.control(bus.Control{Type: bus.ControlCancel, Run: run, To: 1})
+				}
+				pass(6 * time.Second)
+				require.InDelta(t, tt.in, b.figure("troupe_tokens_total", "input", tt.guess, "a"), 0)
+				require.InDelta(t, tt.out, b.figure("troupe_tokens_total", "output", tt.guess, "a"), 0)
+				require.InDelta(t, 1, b.figure("troupe_runs_total", tt.outcome, "a"), 0)
+				require.Equal(t, []int{int(tt.in), int(tt.out)}, []int{b.bill().InputTokens, b.bill().OutputTokens}, "the bill says something else")
+			})
+		})
+	}
+}
+
 // TestUsageWhileTheBusIsAway: records wait for the bus, and come in order.
 func TestUsageWhileTheBusIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -164,7 +165,7 @@ func (w *Worker) onJob(job *bus.Job, reply string) {
 		w.refuse(s, reply, refused)
 		return
 	}
-	if w.draining.Load() || slices.Contains(job.Avoid, w.id) || w.crowded(s) || !w.takeSlot() {
+	if w.draining.Load() || slices.Contains(job.Avoid, w.id) || w.crowded(s, job) || !w.takeSlot() {
 		s.jobs.busy.Add(1)
 		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway's clock decides
 		return
@@ -174,8 +175,8 @@ func (w *Worker) onJob(job *bus.Job, reply string) {
 
 // crowded tells whether a provider has no place for one more question, and
 // leaves its queue group then.
-func (w *Worker) crowded(s *served) bool {
-	crowded := s.crowded()
+func (w *Worker) crowded(s *served, job *bus.Job) bool {
+	crowded := (job.NeedsKey || !s.chained()) && s.crowded(job.NeedsKey)
 	if crowded {
 		w.balance()
 	}
@@ -231,7 +232,7 @@ func (w *Worker) balance() {
 		back = s.balance(w.paused || w.draining.Load(), w.log) || back
 	}
 	if back {
-		_ = w.bus.Beat(w.beat(time.Now())) // turns that wait for room need not wait for our next one
+		w.say(w.beat(time.Now())) // turns that wait for room need not wait for our next one
 	}
 }
 
@@ -322,13 +323,13 @@ const restsSoon = 10 * time.Millisecond
 
 func (w *Worker) tellRests() {
 	w.telling.Store(false)
-	_ = w.bus.Beat(w.beat(time.Now())) // else the next beat tells
+	w.say(w.beat(time.Now()))
 }
 
 // tick is the worker's pulse.
 func (w *Worker) tick(now time.Time) {
-	_ = w.bus.Beat(w.beat(now)) // without a bus nobody would hear it anyway
-	w.telling.Store(false)      // it told
+	w.say(w.beat(now))
+	w.telling.Store(false) // it told
 	if lost := w.usage.flush(w.bus); lost > 0 {
 		w.log.Error().Int("lost", lost).Msg("Usage records lost: the bus was away for too long; their log lines remain")
 	}
@@ -337,6 +338,19 @@ func (w *Worker) tick(now time.Time) {
 	}
 	w.runs.sweep(now)
 	w.balance()
+}
+
+// say beats. Without a bus nobody would hear it anyway; one that is too large for
+// it leaves out what others can live without: its silence would be a death.
+func (w *Worker) say(b *bus.Beat) {
+	if err := w.bus.Beat(b); !errors.Is(err, bus.ErrTooLarge) {
+		return
+	}
+	for i := range b.Providers {
+		b.Providers[i].Rests, b.Providers[i].Models = nil, nil
+	}
+	w.log.Warn().Msg("Beat is larger than the bus takes: it goes out without models and rests")
+	_ = w.bus.Beat(b)
 }
 
 func (w *Worker) beat(now time.Time) *bus.Beat {

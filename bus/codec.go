@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // encode is JSON without HTML escaping, which would make a text of `<` six
@@ -24,7 +25,7 @@ func DecodeJob(data []byte) (*Job, error) {
 	if json.Unmarshal(data, j) != nil || len(j.Messages) == 0 || j.Messages[0] != '[' {
 		return nil, malformed("job")
 	}
-	if !validToken(j.Job) || !validToken(j.Gateway) || !validToken(j.Provider) {
+	if !validToken(j.Job) || !validToken(j.Gateway) || !validToken(j.Provider) || len(j.Model) > maxModel {
 		return nil, malformed("job")
 	}
 	return j, nil
@@ -81,6 +82,7 @@ const (
 	maxName   = 64
 	maxOffers = 256 // providers of one worker
 	maxRests  = 256 // of one of them
+	maxModel  = 256
 )
 
 // DecodeControl reads a word to a run and checks the gateway it comes from.
@@ -110,11 +112,16 @@ func DecodeBeat(data []byte) (*Beat, error) {
 		return nil, malformed("beat")
 	}
 	for i := range b.Providers {
-		if o := &b.Providers[i]; !plainName(o.Name) || len(o.Rests) > maxRests {
+		if o := &b.Providers[i]; !plainName(o.Name) || len(o.Rests) > maxRests || slices.ContainsFunc(o.Rests, Rest.tooLong) {
 			return nil, malformed("beat")
 		}
 	}
 	return b, nil
+}
+
+// tooLong tells what would fill the memory of who believes it.
+func (r Rest) tooLong() bool {
+	return len(r.Model) > maxModel || len(r.Key) > maxName || len(r.Why) > maxName
 }
 
 // malformed names the kind and nothing of the message: what JSON's own errors

@@ -153,6 +153,7 @@ type Offer struct {
 	Name         string   `json:"name"`
 	Type         string   `json:"type"`
 	State        string   `json:"state"`                 // ready, needs_key, resting, off
+	Resting      bool     `json:"resting,omitempty"`     // it is left alone; with a fallback its state is ready all the same
 	RetryAfter   int      `json:"retry_after,omitempty"` // of a resting one: seconds
 	Models       []string `json:"models,omitempty"`
 	DefaultModel string   `json:"default_model,omitempty"`

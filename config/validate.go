@@ -57,6 +57,8 @@ func (c *Config) chain(name string) error {
 			errs = append(errs, fmt.Errorf("%s: %s is this provider itself: name another one", key, quoted(entry)))
 		case model == "" && p.DefaultModel == "" && p.Type != provider.TypeEcho && p.Type != provider.TypeFaulty:
 			errs = append(errs, fmt.Errorf("%s: %s says no model and providers.%s.default_model is empty: give %s/model", key, quoted(entry), other, other))
+		case model != "" && len(p.Models) > 0 && !slices.Contains(p.Models, model):
+			errs = append(errs, fmt.Errorf("%s: %s is not in providers.%s.models", key, quoted(entry), other))
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -16,6 +17,7 @@ var (
 	errMalformed = errors.New("an event is no JSON object")
 	errNoEnd     = errors.New("the stream ended without the word that ends it")
 	errEmpty     = errors.New("the stream said its end and nothing before it")
+	errUnread    = errors.New("the stream said its end, and its content is of no kind that is known here")
 )
 
 // Bounds of what is believed of an event.
@@ -38,6 +40,7 @@ type answer struct {
 	finish   string // "" until the vendor said why it ended
 	filtered bool   // the vendor's content filter ended it
 	broken   error  // the vendor's own word that it broke off; nil = none
+	unread   bool   // there was content that nobody here can read
 	model    string
 	usage    *protocol.Usage
 }
@@ -113,6 +116,14 @@ func (a *answer) takeModel(value gjson.Result) {
 	}
 }
 
+// breakOff notes the vendor's first word for an answer that it gave up: whatever
+// is said behind it, the answer is not complete. what is the word's place.
+func (a *answer) breakOff(what, reason string) {
+	if a.broken == nil {
+		a.broken = fmt.Errorf("%s %s", what, clip(strings.Clone(reason), 64))
+	}
+}
+
 // relay hands text to sink as it comes. nil means that the vendor said its end.
 func (a *answer) relay(w wire, sink Sink) error {
 	for {
@@ -165,7 +176,12 @@ func (a *answer) end(sink Sink) error {
 	a.thought.piece = a.thought.decoder.flush(a.thought.piece)
 	a.text.piece = a.text.decoder.flush(a.text.piece)
 	a.tell(sink)
-	if a.finish == "" && a.text.said == 0 {
+	switch {
+	case a.broken != nil:
+		return a.broken
+	case a.unread && a.text.said == 0:
+		return errUnread
+	case a.finish == "" && a.text.said == 0:
 		return errEmpty
 	}
 	return nil

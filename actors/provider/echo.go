@@ -32,13 +32,9 @@ func newEcho(name string, c Config) *echo {
 // that was sent and all that was said; it is marked as an estimate because
 // words are not tokens. MaxTokens is counted in words too.
 func (e *echo) Stream(ctx context.Context, q *Question, sink Sink) (Result, error) {
-	name, err := pickModel(e.name, &e.cfg, q.Model)
+	name, model, err := e.pick(q.Model)
 	if err != nil {
-		return nothing(q.Model), err
-	}
-	model, err := parseEchoModel(name)
-	if err != nil {
-		return nothing(name), &protocol.Error{Code: protocol.UnknownModel, Message: "Provider " + e.name + " does not know the model " + quote(name) + ". Its models are " + echoGrammar + "."}
+		return unsent(name), err
 	}
 	res := Result{Finish: protocol.FinishStop, Model: name, Usage: &protocol.Usage{InputTokens: questionWords(q), Estimated: true}}
 	s := newSpeech(model, lastQuestion(q), q.MaxTokens)
@@ -59,6 +55,20 @@ func (e *echo) Stream(ctx context.Context, q *Question, sink Sink) (Result, erro
 		res.Finish = protocol.FinishLength
 	}
 	return res, nil
+}
+
+// pick decides which model answers: its name, and what that means. With an error
+// the name is the one that was asked for.
+func (e *echo) pick(asked string) (string, echoModel, error) {
+	name, err := pickModel(e.name, &e.cfg, asked)
+	if err != nil {
+		return asked, echoModel{}, err
+	}
+	model, err := parseEchoModel(name)
+	if err != nil {
+		err = &protocol.Error{Code: protocol.UnknownModel, Message: "Provider " + e.name + " does not know the model " + quote(name) + ". Its models are " + echoGrammar + "."}
+	}
+	return name, model, err
 }
 
 func lastQuestion(q *Question) string {

@@ -101,6 +101,12 @@ func (v vendorError) notTheirs() bool {
 	return v.kind == googleDenied && v.reason == "" && v.mentions("tunedmodels/", "tuned model")
 }
 
+// noPrepayment tells an account whose prepaid credit is used up. Google calls that
+// exhausted, like a rate. Only how the sentence begins counts, see meant.
+func (v vendorError) noPrepayment() bool {
+	return strings.HasPrefix(v.message, "Your prepayment credits are depleted")
+}
+
 // meantByGoogle is the status that an error of Google's should have had.
 func (v vendorError) meantByGoogle(status int) int {
 	switch {
@@ -108,6 +114,8 @@ func (v vendorError) meantByGoogle(status int) int {
 		return http.StatusNotFound
 	case status == http.StatusBadRequest && v.badGoogleKey():
 		return http.StatusUnauthorized
+	case status == http.StatusTooManyRequests && v.noPrepayment():
+		return http.StatusPaymentRequired
 	case status == http.StatusBadRequest && v.kind == googlePrecondition:
 		return http.StatusForbidden
 	}

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -114,9 +113,7 @@ func takeGeminiFinish(a *answer, reason string) (ends bool) {
 		a.filtered = true
 		a.finish = protocol.FinishStop
 	default: // MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, OTHER, …
-		if a.broken == nil {
-			a.broken = fmt.Errorf("finishReason %s", clip(strings.Clone(reason), 64))
-		}
+		a.breakOff("finishReason", reason)
 	}
 	return true
 }

@@ -37,6 +37,7 @@ func (p *vendor) refused(resp *http.Response, r refusal) (Fault, *protocol.Error
 	if v.vendor == (vendorError{}) {
 		v.vendor.message = string(r.body)
 	}
+	v.vendor.retry = retryAfter(v.header, v.vendor.retry)
 	if v.status == http.StatusOK { // JSON instead of a stream: an error, or an answer nobody asked for
 		v.status = v.vendor.status()
 		v.unasked = v.status == 0
@@ -80,14 +81,16 @@ func (v *verdict) decide() (protocol.Code, string) {
 		return protocol.ProviderRateLimited, sayNoCredit
 	case s == http.StatusTooManyRequests:
 		return protocol.ProviderRateLimited, "limits how much this key may ask: wait, then ask again."
+	case s == http.StatusRequestEntityTooLarge, s == http.StatusRequestURITooLong: // a proxy's page, too
+		return protocol.ProviderRejected, sayTooLong
 	case v.unasked, v.html, s > 0 && s < 400:
 		return protocol.ProviderUnavailable, "did not answer with a stream: the operator should check providers.{name}.base_url."
 	case s >= googleCancelled, s == http.StatusRequestTimeout:
 		return protocol.ProviderUnavailable, "cannot answer now: ask again in a moment."
 	case s == http.StatusNotFound && v.vendor.noModel(), v.vendor.code == "model_not_found":
 		return protocol.UnknownModel, "does not know the model " + quote(v.model) + ", or this key may not use it: ask for another one."
-	case s == http.StatusRequestEntityTooLarge, v.vendor.tooLong():
-		return protocol.ProviderRejected, "cannot take that much text: the question with its earlier turns is longer than the model's context. Shorten it or begin a new conversation."
+	case v.vendor.tooLong():
+		return protocol.ProviderRejected, sayTooLong
 	case v.vendor.filtered():
 		return protocol.ProviderRejected, sayFiltered
 	case s == http.StatusNotFound:
@@ -102,6 +105,7 @@ func (v *verdict) decide() (protocol.Code, string) {
 // Sentences that are said in more than one place.
 const (
 	sayNoCredit = "says that the key's account is out of credit: top it up, or send another key as api_keys.{name}."
+	sayTooLong  = "cannot take that much text: the question with its earlier turns is longer than the model's context. Shorten it or begin a new conversation."
 	sayFiltered = "stopped at its content filter: ask differently."
 )
 
@@ -112,9 +116,9 @@ func (v *verdict) wait(code protocol.Code) int {
 	case code != protocol.ProviderRateLimited && code != protocol.ProviderUnavailable, v.vendor.noCredit():
 		return 0
 	case v.status == http.StatusTooManyRequests, v.status == http.StatusServiceUnavailable, v.status == statusOverloaded:
-		return retryAfter(v.header, cmp.Or(v.vendor.retry, defaultRetry))
+		return cmp.Or(v.vendor.retry, defaultRetry)
 	}
-	return retryAfter(v.header, v.vendor.retry)
+	return v.vendor.retry
 }
 
 // fault tells what the verdict means for the next call.
@@ -136,6 +140,8 @@ func (v *verdict) fault(code protocol.Code, inside bool) Fault {
 		return FaultKeyDenied
 	case s == http.StatusTooManyRequests:
 		return FaultLimited
+	case v.html && s >= 400 && s < 500 && s != http.StatusRequestTimeout:
+		return FaultNone // something in between speaks of this question or this address, not of the vendor's health
 	case code == protocol.ProviderUnavailable, inside && code == protocol.ProviderInterrupted:
 		return FaultVendor
 	}
@@ -189,11 +195,12 @@ func (p *vendor) filtered() *protocol.Error {
 func (p *vendor) unreachable(ctx context.Context, ex *exchange, model string, key protocol.Secret, err error) (Result, error) {
 	res := nothing(model)
 	res.Fault = FaultConnect
-	if ctx.Err() != nil {
-		return Result{Model: model}, stopped(ctx)
-	}
 	if ex.sent() {
 		res.Fault, res.Usage = FaultVendor, nil
+	}
+	if ctx.Err() != nil {
+		res.Fault = FaultNone
+		return res, stopped(ctx)
 	}
 	told := &protocol.Error{
 		Code:    protocol.ProviderUnavailable,

@@ -14,7 +14,7 @@ import (
 const openAIBaseURL = "https://api.openai.com/v1"
 
 // chatRequest is the body of POST /chat/completions.
-// https://platform.openai.com/docs/api-reference/chat/create
+// https://platform.openai.com/docs/api-reference/chat/create (read in 2026-11)
 type chatRequest struct {
 	Model         string             `json:"model"`
 	Messages      []protocol.Message `json:"messages"`
@@ -107,7 +107,7 @@ func knowsNewNames(u *url.URL) bool {
 }
 
 // isAzure tells whether the host is Azure's.
-// https://learn.microsoft.com/azure/ai-services/openai/reference
+// https://learn.microsoft.com/azure/ai-services/openai/reference (read in 2026-11)
 func isAzure(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	return strings.HasSuffix(host, ".openai.azure.com") || strings.HasSuffix(host, ".cognitiveservices.azure.com") ||
@@ -116,11 +116,11 @@ func isAzure(u *url.URL) bool {
 
 // isMistral tells whether the host is Mistral's, which refuses stream_options
 // with 422 and sends usage with the last chunk in any case.
-// https://docs.mistral.ai/api/endpoint/chat
+// https://docs.mistral.ai/api/endpoint/chat (read in 2026-11)
 func isMistral(u *url.URL) bool { return strings.EqualFold(u.Hostname(), "api.mistral.ai") }
 
 // take reads one event: a chat.completion.chunk, an error object, or [DONE].
-// https://platform.openai.com/docs/api-reference/chat-streaming
+// https://platform.openai.com/docs/api-reference/chat-streaming (read in 2026-11)
 func (w *openAI) take(a *answer, ev event) error {
 	if ev.data[0] == '[' && string(bytes.TrimSpace(ev.data)) == "[DONE]" {
 		a.over = true
@@ -173,11 +173,10 @@ func takeChoices(a *answer, choices gjson.Result) {
 // field reasoning_content (DeepSeek, vLLM) or reasoning (OpenRouter, Ollama, Groq).
 func takeDelta(a *answer, delta gjson.Result) {
 	delta.ForEach(func(key, value gjson.Result) bool {
-		if value.Type != gjson.String {
-			return true
-		}
 		switch key.Str {
-		case "content", "refusal":
+		case "content":
+			takeOpenAIContent(a, value)
+		case "refusal":
 			a.addText(value)
 		case "reasoning_content", "reasoning":
 			if a.thought.bytes == 0 { // some servers send both names with the same text
@@ -188,16 +187,60 @@ func takeDelta(a *answer, delta gjson.Result) {
 	})
 }
 
+// takeOpenAIContent reads a string or, of Mistral's reasoning models, a list of
+// parts. What is neither is noted: an answer of which nothing else was read must
+// not pass for one that is empty.
+// https://docs.mistral.ai/capabilities/reasoning (read in 2026-11)
+func takeOpenAIContent(a *answer, content gjson.Result) {
+	switch {
+	case content.Type == gjson.String:
+		a.addText(content)
+	case content.IsArray():
+		content.ForEach(func(_, part gjson.Result) bool {
+			takeOpenAIPart(a, part)
+			return true
+		})
+	case content.Type != gjson.Null:
+		a.unread = true
+	}
+}
+
+// takeOpenAIPart reads one part of a list: text, or thinking, which is a list of
+// such texts itself.
+func takeOpenAIPart(a *answer, part gjson.Result) {
+	text, thinking := part.Get("text"), part.Get("thinking")
+	switch kind := part.Get("type").Str; {
+	case kind == "text" && text.Type == gjson.String:
+		a.addText(text)
+	case kind == "thinking" && thinking.Type == gjson.String:
+		a.addThought(thinking)
+	case kind == "thinking" && thinking.IsArray():
+		thinking.ForEach(func(_, thought gjson.Result) bool {
+			a.addThought(thought.Get("text"))
+			return true
+		})
+	default: // a reference, an image, …
+		a.unread = true
+	}
+}
+
+// takeOpenAIFinish reads why the answer ends, in the words of the vendor and of
+// those that copy its wire. A reason that is no end means that it broke off.
+// https://platform.openai.com/docs/api-reference/chat-streaming/streaming (read in 2026-11)
+// https://api-docs.deepseek.com/api/create-chat-completion (read in 2026-11)
+// https://docs.mistral.ai/api/endpoint/chat (read in 2026-11)
 func takeOpenAIFinish(a *answer, reason string) {
 	switch reason {
 	case "":
-	case "length":
+	case "stop", "tool_calls", "function_call", "eos", "eos_token", "end_turn", "stop_sequence":
+		a.finish = protocol.FinishStop
+	case "length", "model_length", "max_tokens":
 		a.finish = protocol.FinishLength
-	case "content_filter":
+	case "content_filter", "safety":
 		a.filtered = true
 		a.finish = protocol.FinishStop
-	default: // stop, tool_calls, and whatever a copy of this wire calls its end
-		a.finish = protocol.FinishStop
+	default: // error, abort, insufficient_system_resource, … and what nobody knows yet
+		a.breakOff("finish_reason", reason)
 	}
 }
 
@@ -209,7 +252,7 @@ func takeOpenAIUsage(a *answer, usage gjson.Result) {
 }
 
 // models implements wire.
-// https://platform.openai.com/docs/api-reference/models/list
+// https://platform.openai.com/docs/api-reference/models/list (read in 2026-11)
 func (w *openAI) models(page string) string { return w.list }
 
 // listed implements wire: the list comes in one piece.

@@ -233,6 +233,7 @@ func TestAStrangersWordsBlameNoKey(t *testing.T) {
 		"rate in the question":  {providertest.ErrorObject("Invalid prompt: 'what is a rate limit'", "invalid_request_error", ""), protocol.ProviderRejected, FaultNone},
 		"a sentence alone":      {`{"error":"authentication of permission and billing"}`, protocol.ProviderRateLimited, FaultVendor},
 		"its own word":          {providertest.ErrorObject("no", "authentication_error", ""), protocol.ProviderUnauthorized, FaultKeyRefused},
+		"its own word, denied":  {providertest.ErrorObject("this key may not use claude-x", "permission_error", ""), protocol.ProviderUnauthorized, FaultKeyDenied},
 		"its own code":          {providertest.ErrorObject("no", "invalid_request_error", "invalid_api_key"), protocol.ProviderUnauthorized, FaultKeyRefused},
 		"out of credit":         {providertest.ErrorObject("no", "insufficient_quota", "insufficient_quota"), protocol.ProviderRateLimited, FaultKeySpent},
 	}

@@ -30,6 +30,7 @@
 //
 // A key travels in the vendor's header for it only. That header is a Go string
 // that net/http copies into its write buffer: it cannot be wiped, only dropped.
+// HTTP/2's table of headers takes none in (TestHTTP2KeepsNoKey).
 // No error built here holds a key, also where a vendor echoes it (redact).
 //
 // # Models of the echo provider
@@ -77,8 +78,9 @@ type Sink interface {
 	// Reasoning takes the next piece of what the model thinks aloud, which is
 	// no part of the answer. Borrowed like Text.
 	Reasoning(piece []byte)
-	// Progress says that the vendor is alive though it said no text: a
-	// comment, a ping, an event that means nothing to us.
+	// Progress says that the vendor is alive though it said no text: it took
+	// the question and begins to stream, a comment, a ping, an event that
+	// means nothing to us.
 	Progress()
 }
 

@@ -51,9 +51,7 @@ func newVendor(name string, c Config, w wire, deps Deps) (*vendor, error) {
 	}, nil
 }
 
-// newTransport has no clock over an answer: those belong to the run. Idle
-// HTTP/2 connections are pinged, or a dead one would swallow question after
-// question.
+// newTransport has no clock over an answer: those belong to the run.
 func newTransport(connect time.Duration) *http.Transport {
 	if connect <= 0 {
 		connect = connectTimeout
@@ -63,13 +61,20 @@ func newTransport(connect time.Duration) *http.Transport {
 		DialContext:            (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    connect,
 		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2:                  newHTTP2(),
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		MaxIdleConns:           128,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        90 * time.Second,
 	}
+}
+
+// newHTTP2 pings idle connections, or a dead one would swallow question after
+// question. Its table of headers, which lives as long as the connection, has room
+// for none: the key of each call would stay in it.
+func newHTTP2() *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second, MaxEncoderHeaderTableSize: 1}
 }
 
 func isLoopback(host string) bool {
@@ -165,9 +170,7 @@ func (p *vendor) checkKey(key protocol.Secret) (Fault, error) {
 	case key.Empty() && p.cfg.BaseURL != "":
 		return FaultNone, nil
 	case key.Empty():
-		return FaultKeyDenied, &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
-			"Provider %s needs a key: send yours as api_keys.%s, or let the operator set %s (providers.%s.api_keys).",
-			p.name, p.name, KeyVariable(p.cfg.Type), p.name)}
+		return FaultKeyDenied, noKey(p.name, &p.cfg)
 	case !validKey(key):
 		return FaultNone, &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
 			"The key for provider %s holds a space, a line end or another character that no key has: check api_keys.%s.", p.name, p.name)}
@@ -192,8 +195,10 @@ type reading struct {
 	sink     Sink
 }
 
-// read relays the stream until its end, whichever comes.
+// read relays the stream until its end, whichever comes. That there is one says
+// already that the vendor is alive and took the key.
 func (p *vendor) read(ctx context.Context, ex *exchange, rd reading) (Result, error) {
+	rd.sink.Progress()
 	a, _ := p.answers.Get().(*answer)
 	a.reset(ex)
 	defer func() {

@@ -23,7 +23,7 @@ const statusOverloaded = 529
 type vendorError struct {
 	code, kind, param, message string
 	reason                     string // Google's word for a refused key and the like
-	retry                      int    // seconds, where the object itself says when to come back
+	retry                      int    // seconds, where Retry-After or the object itself says when to come back
 	noQuota                    bool   // what is asked for is not in the key's plan at all
 }
 
@@ -85,10 +85,17 @@ func (v vendorError) noModel() bool {
 		v.mentions("model") && v.mentions("not found", "not exist", "not_found", "unknown model")
 }
 
-// noCredit tells an account that cannot pay from one that asks too fast. Google
-// names its billing page in both cases: who says when to come back means a rate.
+// noCredit tells an account that cannot pay from one that asks too fast. Vendors
+// name their billing page in the sentences of both, so a sentence counts only
+// where there is nothing else, and who says when to come back means a rate.
 func (v vendorError) noCredit() bool {
-	return v.noQuota || v.retry == 0 && v.mentions("insufficient_quota", "insufficient_credit", "billing")
+	if v.noQuota || v.retry > 0 {
+		return v.noQuota
+	}
+	if !v.nameless() {
+		v.message = ""
+	}
+	return v.mentions("insufficient_quota", "insufficient_credit", "billing")
 }
 
 // meant is the status that an error should have had. Anthropic refuses an
@@ -139,8 +146,10 @@ func (v vendorError) status() int {
 		named.message = ""
 	}
 	switch {
-	case v.named("invalid_api_key", "authentication", "permission"):
+	case v.named("invalid_api_key", "authentication"):
 		return http.StatusUnauthorized
+	case v.named("permission"):
+		return http.StatusForbidden
 	case named.noCredit(), named.mentions("rate_limit", "rate limit", "too many requests"):
 		return http.StatusTooManyRequests
 	case named.mentions("overloaded", "server_error", "service_unavailable"):

@@ -10,6 +10,9 @@ const (
 	// probePause is what callers hear of a rest whose end depends on a probe that
 	// is under way.
 	probePause = firstRest
+	// probeHold is how long a probe that says nothing keeps others away: a model
+	// may think for minutes before its first word.
+	probeHold = 10 * time.Second
 )
 
 // breaker keeps calls from a provider that fails. Closed it counts; open it
@@ -26,6 +29,7 @@ type breaker struct {
 	away            bool   // it opened because the provider cannot be reached from here
 	open            bool
 	probing         bool          // half-open, with a call under way
+	probed          time.Duration // when that call entered
 	until           time.Duration // end of the rest while open
 	rest            time.Duration // its length before the jitter
 	epoch           uint32        // counts openings and closings
@@ -34,8 +38,9 @@ type breaker struct {
 // ticket is what the breaker has to know of a call when it ends. One from before
 // the last opening or closing speaks of the past and is not heard.
 type ticket struct {
-	epoch uint32
-	probe bool
+	entered time.Duration
+	epoch   uint32
+	probe   bool
 }
 
 // resting tells how long nobody may enter; 0 = one may.
@@ -45,7 +50,7 @@ func (b *breaker) resting(now time.Duration) time.Duration {
 		return 0
 	case b.until > now:
 		return b.until - now
-	case b.probing:
+	case b.probing && now < b.probed+probeHold:
 		return probePause
 	default:
 		return 0
@@ -66,8 +71,8 @@ func (b *breaker) told(now time.Duration) (rest time.Duration, tell bool) {
 // enter counts a call while the breaker does not rest.
 func (b *breaker) enter(now time.Duration) ticket {
 	b.calls.add(now)
-	b.probing = b.open
-	return ticket{epoch: b.epoch, probe: b.probing}
+	b.probing, b.probed = b.open, now
+	return ticket{entered: now, epoch: b.epoch, probe: b.probing}
 }
 
 // good tells whether the breaker closed.
@@ -81,7 +86,7 @@ func (b *breaker) good(t *ticket) bool {
 	b.away = false
 	b.open, b.probing = false, false
 	b.epoch++
-	*t = ticket{epoch: b.epoch} // what becomes of the call from here on counts like any other's
+	*t = ticket{entered: t.entered, epoch: b.epoch} // what becomes of the call from here on counts like any other's
 	return true
 }
 
@@ -114,6 +119,14 @@ func (b *breaker) failed(now time.Duration, t *ticket, unreached bool) bool {
 	b.away = 2*b.unreached.count(now) > n
 	b.trip(now, firstRest)
 	return true
+}
+
+// unsent takes back a call that was none.
+func (b *breaker) unsent(now time.Duration, t *ticket) {
+	b.neutral(t)
+	if t.epoch == b.epoch {
+		b.calls.remove(now, t.entered)
+	}
 }
 
 // neutral lets the next call probe where this was the probe.

@@ -12,6 +12,7 @@ type Call struct {
 	line  *Line
 	key   *key // nil with a user's own
 	model string
+	tag   any
 
 	// Guarded by the line's mu.
 	ticket ticket
@@ -27,6 +28,10 @@ func (c *Call) Key() protocol.Secret {
 	return c.key.secret
 }
 
+// Tag is that of the settings under which the call entered: a key is never used
+// with what belongs to another configuration.
+func (c *Call) Tag() any { return c.tag }
+
 // KeyID is the key's fingerprint, the same in every process; "" without a key.
 func (c *Call) KeyID() string {
 	if c.key == nil {
@@ -35,10 +40,27 @@ func (c *Call) KeyID() string {
 	return c.key.id
 }
 
+// Accepted says that the vendor took the key: its answer has begun, though it
+// may think for long before its first word. That is all that others wait for who
+// want a key on trial.
+func (c *Call) Accepted() {
+	l := c.line
+	l.mu.Lock()
+	defer l.unlock()
+	l.accept(c)
+}
+
+// accept ends the trial of a call's key.
+func (l *Line) accept(c *Call) {
+	if !c.over && c.key != nil && c.key.trial {
+		c.key.trial = false
+		l.settle(l.now()) // it has room for others again
+	}
+}
+
 // Answered says that the vendor began to answer. Of a probe that is all the
-// breaker waits for, and of a key on trial all that others wait for: without it,
-// both stay shut until the whole answer is through. The call keeps its room, and
-// still owes a Done.
+// breaker waits for: without it, a provider stays shut until the probe's whole
+// answer is through. The call keeps its room, and still owes a Done.
 func (c *Call) Answered() {
 	l := c.line
 	l.mu.Lock()
@@ -47,10 +69,7 @@ func (c *Call) Answered() {
 		return
 	}
 	l.dirty = l.breaker.good(&c.ticket) || l.dirty
-	if c.key != nil && c.key.trial {
-		c.key.trial = false
-		l.settle(l.now()) // it has room for others again
-	}
+	l.accept(c)
 }
 
 // Done frees the room and says what the call taught. Only the first counts.
@@ -81,6 +100,9 @@ func (l *Line) learn(c *Call, o Outcome, now time.Duration) {
 		l.dirty = l.breaker.good(&c.ticket) || l.dirty
 	case Failed, Unreached:
 		l.dirty = l.breaker.failed(now, &c.ticket, o.Kind == Unreached) || l.dirty
+	case Unsent:
+		l.breaker.unsent(now, &c.ticket)
+		l.budget.calls.remove(now, c.ticket.entered)
 	default:
 		l.breaker.neutral(&c.ticket)
 	}

@@ -46,6 +46,7 @@ const (
 // Load is how a line stands, for status and metrics.
 type Load struct {
 	InFlight int
+	OnKeys   int // of these, with a deployment key
 	Queued   int
 	Breaker  Breaker // this worker's own
 	Ready    int     // keys that rest for no model
@@ -63,6 +64,9 @@ func (l *Line) Load() Load {
 	limited := make(map[string]bool)
 	l.own.limited(now, limited)
 	l.heard.limited(now, limited)
+	for _, k := range l.keys.byID {
+		out.OnKeys += k.inFlight
+	}
 	for _, k := range l.keys.active {
 		switch rest := l.wholeRest(now, k.id); {
 		case rest.until > 0 && rest.why == WhyRefused:

@@ -13,6 +13,7 @@ const (
 	Limited               // 429: this key may not ask for this model for a while
 	Spent                 // 402, or 429 for a used up quota: the whole key rests
 	Refused               // 401: the whole key rests
+	Unsent                // nobody was called: it counts as no call at all
 	Unreached             // no connection: like Failed here, but perhaps only from here
 )
 

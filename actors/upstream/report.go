@@ -16,7 +16,7 @@ type Rest struct {
 
 // Own is what this process saw itself, with what remains. A breaker that may be
 // tried is told for margin longer with nothing left, so that word on the way
-// does not let others try before us.
+// does not let others try before us. Rests for every model come first.
 func (l *Line) Own() []Rest {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,7 +33,7 @@ func (l *Line) Own() []Rest {
 		}
 	}
 	slices.SortFunc(out, func(a, b Rest) int {
-		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Why, b.Why))
+		return cmp.Or(cmp.Compare(min(1, len(a.Model)), min(1, len(b.Model))), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Why, b.Why))
 	})
 	return out
 }

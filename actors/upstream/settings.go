@@ -19,5 +19,6 @@ type Settings struct {
 	Room       int           // calls at once, those with users' own keys included; 0 = no bound
 	RoomPerKey int           // calls at once with one deployment key; 0 = no bound
 	Queue      int           // callers that may wait for room; 0 = nobody waits
+	Tag        any           // handed out with every call that enters under these settings: what belongs to their keys
 	Patience   time.Duration // how long one waits at most; 0 = as long as its context lets it
 }

@@ -22,6 +22,16 @@ func (w *window) add(now time.Duration) {
 	w.total++
 }
 
+// remove takes back one event that was added at a time.
+func (w *window) remove(now, at time.Duration) {
+	w.advance(now)
+	n := int64(at / slot)
+	if i := n % int64(len(w.counts)); w.newest-n <= slotsOld && w.counts[i] > 0 {
+		w.counts[i]--
+		w.total--
+	}
+}
+
 func (w *window) count(now time.Duration) int {
 	w.advance(now)
 	return w.total

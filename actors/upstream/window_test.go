@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -55,5 +56,38 @@ func TestWindowAgainstStamps(t *testing.T) {
 			require.GreaterOrEqual(t, w.count(now), young)
 			require.LessOrEqual(t, w.count(now), all)
 		}
+	})
+}
+
+// What was no event is taken back while it still counts, once and for its slot.
+func TestWindowTakesBack(t *testing.T) {
+	var w window
+	w.remove(0, 0)
+	require.Zero(t, w.count(0))
+	w.add(0)
+	w.add(time.Second)
+	w.remove(2*time.Second, time.Second)
+	require.Equal(t, 1, w.count(2*time.Second))
+	w.remove(2*time.Second, time.Second)
+	require.Equal(t, 1, w.count(2*time.Second), "its slot is empty")
+	w.remove(20*time.Second, 0)
+	require.Zero(t, w.count(20*time.Second), "it was over before")
+}
+
+// A call that was none buys no retry and hides no failure.
+func TestUnsentIsNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Settings{Keyless: true}, nil)
+		for range tripFailures {
+			for range 40 {
+				mustEnter(t, l, Ask{}).Done(Outcome{Kind: Unsent})
+			}
+			mustEnter(t, l, Ask{}).Done(Outcome{Kind: Failed})
+		}
+		require.Equal(t, Open, l.Load().Breaker)
+		for range retriesAlways {
+			require.True(t, l.Retry())
+		}
+		require.False(t, l.Retry())
 	})
 }

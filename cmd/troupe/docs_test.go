@@ -35,6 +35,7 @@ type docSchema struct {
 	Required   []string             `yaml:"required"`
 	Properties map[string]docSchema `yaml:"properties"`
 	Items      *docSchema           `yaml:"items"`
+	MaxLength  int                  `yaml:"maxLength"`
 	Codes      map[string]docCode   `yaml:"x-codes"`
 }
 
@@ -135,7 +136,7 @@ func TestAsyncAPIServerFrames(t *testing.T) {
 
 // TestAsyncAPIClientFrames sends every documented field with a value of the
 // wrong type: a field that the decoder reads is refused by name, one that it
-// does not know would be ignored.
+// does not know would be ignored. Documented lengths are tried out as well.
 func TestAsyncAPIClientFrames(t *testing.T) {
 	api := readAPI(t, "docs/asyncapi.yaml")
 	least := map[string]map[string]any{
@@ -161,6 +162,9 @@ func TestAsyncAPIClientFrames(t *testing.T) {
 			bad, ok := decoded(t, kind, fields, name, wrong).(*protocol.Bad)
 			require.True(t, ok, "%s.%s is documented and not read", kind, name)
 			require.Contains(t, bad.Err.Message, name)
+			if longest := s.Properties[name].MaxLength; longest > 0 {
+				requireLongest(t, longest, func(value string) protocol.Request { return decoded(t, kind, fields, name, value) })
+			}
 		}
 	}
 	over := []string{"session_id", "product_id"} // HTTP only
@@ -169,6 +173,19 @@ func TestAsyncAPIClientFrames(t *testing.T) {
 	question := readAPI(t, "docs/openapi.yaml").Components.Schemas["question"]
 	chat := append(slices.Collect(maps.Keys(api.Components.Schemas["chat"].Properties)), over...)
 	require.ElementsMatch(t, chat, slices.Collect(maps.Keys(question.Properties)))
+	for name, p := range api.Components.Schemas["chat"].Properties {
+		require.Equal(t, p.MaxLength, question.Properties[name].MaxLength, "maxLength of %s over HTTP", name)
+	}
+	require.Equal(t, []int{64, 256}, []int{question.Properties["id"].MaxLength, question.Properties["model"].MaxLength})
+}
+
+// requireLongest finds the bound of a text where its schema says it is.
+func requireLongest(t *testing.T, longest int, decode func(value string) protocol.Request) {
+	t.Helper()
+	_, refused := decode(strings.Repeat("x", longest)).(*protocol.Bad)
+	require.False(t, refused, "%d characters", longest)
+	_, refused = decode(strings.Repeat("x", longest+1)).(*protocol.Bad)
+	require.True(t, refused, "%d characters", longest+1)
 }
 
 func decoded(t *testing.T, kind string, fields map[string]any, name string, value any) protocol.Request {

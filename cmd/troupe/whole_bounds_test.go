@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-chat/troupe/actors/provider/providertest"
 	"github.com/troupe-chat/troupe/config"
 )
 
@@ -228,6 +229,50 @@ func TestWhatBreaksAFrameRule(t *testing.T) {
 		require.EqualValues(t, opPong, op)
 	}
 	require.Eventually(t, func() bool { return w.gateway.actors.Status().ConnectionPool.Active == 1 }, 6*time.Second, 5*time.Millisecond)
+}
+
+// A model's name has 256 bytes at most, not characters: on every way in, named
+// and not. A longer one reaches no vendor.
+func TestAModelsNameIsBounded(t *testing.T) {
+	v := providertest.New(t, providertest.Say("ok"))
+	w := start(t, wide, asking(v, "sk-1"))
+	c := w.dial("/ws/chat/s1")
+	for name, tt := range map[string]struct {
+		model string
+		taken bool
+	}{
+		"the longest":    {strings.Repeat("m", 256), true},
+		"of two bytes":   {strings.Repeat("é", 128), true},
+		"escaped":        {strings.Repeat(`\u006d`, 256), true}, // counts as it is meant, not as it is sent
+		"one more":       {strings.Repeat("m", 257), false},
+		"129 characters": {strings.Repeat("é", 129), false},
+	} {
+		frame := `{"type":"chat","messages":[],"content":"q","provider":"openai","model":"` + tt.model + `"`
+		for _, id := range []string{"", name} {
+			asked := frame
+			if id != "" {
+				asked += `,"id":"` + id + `"`
+			}
+			c.send(asked + "}")
+			_, f := c.answer()
+			if tt.taken {
+				require.Equal(t, "complete", f.Type, name+": "+f.Message)
+				continue
+			}
+			require.Equal(t, []string{"error", "INVALID_MESSAGE", id}, []string{f.Type, f.Code, f.ID}, name)
+			require.Contains(t, f.Message, "model", name)
+			require.NotContains(t, f.Message, tt.model[:8], name)
+		}
+		status, body, _ := w.post("/api/chat", frame+"}")
+		want := map[bool]int{true: http.StatusOK, false: http.StatusBadRequest}[tt.taken]
+		require.Equal(t, want, status, name+": "+body)
+	}
+	c.admitted()
+	seen := v.Requests()
+	require.Len(t, seen, 9, "three ways of the three that are taken")
+	for _, r := range seen {
+		require.Len(t, r.Model, 256)
+	}
 }
 
 func TestBytesThatComeWithTheHandshakeAreNotLost(t *testing.T) {

@@ -41,8 +41,11 @@ func parked(key [8]byte, in chan<- byte, out <-chan struct{}) byte {
 	return key[1]
 }
 
-// The same question, with nothing redacted: every sink holds the key and is seen
-// to hold it, or TestCanary would be blind.
+// TestCanary would be blind where a sink cannot be seen to hold a key. Of frames,
+// error frames, other clients, the log, the bus and files a provider without
+// redaction proves it, asked the same question. No answer of a vendor reaches the
+// others, so the key is planted there: on stdout, stderr and the library's log,
+// and in metrics, the status and a goroutine's arguments.
 func TestCanaryIsFoundWhereItIs(t *testing.T) {
 	v := providertest.New(t, providertest.Say("fine"))
 	b := newGuardedBus(t)

@@ -18,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-chat/troupe/actors/provider/providertest"
 	"github.com/troupe-chat/troupe/bus/bustest"
 )
 
@@ -136,6 +137,47 @@ func TestTwoServesAreOneFleet(t *testing.T) {
 		require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 		back.CloseNow()
 	}
+}
+
+// A worker's key is exchanged in its file, and a hangup makes the process use it:
+// what runs goes on, no worker goes away, and the next question uses the new one.
+func TestAHangupGivesAWorkerItsNewKey(t *testing.T) {
+	v := providertest.NewFunc(t, func(r providertest.Request) providertest.Script {
+		if r.Model == "long" {
+			return providertest.Script{Deltas: []string{"on "}, Repeats: 99, Pace: 20 * time.Millisecond}
+		}
+		return providertest.Say("hi")
+	})
+	key := newKeyFile(t, "sk-one")
+	file := filepath.Join(t.TempDir(), "troupe.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(key.names(v)), 0o600))
+	s := bustest.Server(t)
+	p := launch(t, compiled(t), roleWorker, s, "--config="+file)
+	g := start(t, over(s, roleGateway))
+	g.knows(1)
+	used := func() string {
+		f := g.asks(nil)
+		require.Equal(t, []string{"complete", "hi"}, []string{f.Type, f.FullResponse}, f.Message)
+		all := v.Requests()
+		return keyOf(all[len(all)-1])
+	}
+	require.Equal(t, "sk-one", used())
+	c := g.dial("/ws/chat/s1")
+	c.send(chat(map[string]any{"id": "long", "provider": "openai", "model": "long"}))
+	v.WaitOpen(t, 1, 5*time.Second)
+
+	key.hold("sk-two")
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	until(t, "it reloads", func() bool { return strings.Contains(p.wrote.String(), `"message":"`+reloaded+`"`) })
+	require.Contains(t, p.wrote.String(), `"changed":["providers.openai.api_keys"]`)
+	require.Equal(t, "sk-two", used())
+	text, f := c.answer()
+	require.Equal(t, []string{"complete", strings.Repeat("on ", 100)}, []string{f.Type, text}, f.Message)
+	require.Len(t, v.Requests(), 3)
+	require.NotContains(t, p.wrote.String(), "sk-")
+
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, p.ended(5*time.Second))
 }
 
 // One SIGTERM lets what runs go on, within the drain time, and ends with 0; a

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
 
 	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/actors/provider/faulty"
@@ -313,6 +318,39 @@ func TestAFailingProviderRests(t *testing.T) {
 	})
 }
 
+// What has a chain is ready to who asks, though it rests itself: only operators
+// see that, until it answers again.
+func TestOperatorsSeeARestBehindAChain(t *testing.T) {
+	var well atomic.Bool
+	v := providertest.NewFunc(t, func(providertest.Request) providertest.Script {
+		if well.Load() {
+			return providertest.Say("back")
+		}
+		return providertest.Refuse(http.StatusInternalServerError)
+	})
+	primary := vendor(v, "sk-1")
+	primary.Fallback = []string{"second"}
+	second := vendor(providertest.New(t, providertest.Say("by the other")), "sk-2")
+	w := start(t, wide, entries(map[string]provider.Config{"openai": primary, "second": second}))
+	seen := func(name string) string {
+		status, body, _ := w.get(statusPath)
+		require.Equal(t, http.StatusOK, status, body)
+		return gjson.Get(body, "workers.0.states."+name).Str
+	}
+	require.Equal(t, provider.StateReady, seen("openai"))
+	until(t, "operators see the rest", func() bool {
+		f := w.asks(nil)
+		require.Equal(t, []string{"complete", "second"}, []string{f.Type, f.Provider}, f.Message)
+		require.Equal(t, provider.StateReady, offer(t, w, "openai").State, "who asks it gets an answer")
+		return seen("openai") == provider.StateResting
+	})
+	require.Equal(t, provider.StateReady, seen("second"))
+
+	well.Store(true)
+	until(t, "it is asked again", func() bool { return w.asks(nil).Provider == "openai" })
+	until(t, "operators see that", func() bool { return seen("openai") == provider.StateReady })
+}
+
 // apart is a gateway and two workers on one external bus, each worker with a
 // provider of its own under the name openai.
 func apart(t *testing.T, a, b provider.Config) (g, first, second *whole) {
@@ -452,11 +490,42 @@ func TestADeadKeyOfOneWorker(t *testing.T) {
 	require.LessOrEqual(t, len(dead.Requests()), 1)
 }
 
-// One that does not answer the connect is not waited for longer than configured.
-func TestConnectTimeout(t *testing.T) {
+// wall takes connections and says nothing on them.
+type wall struct {
+	net.Listener
+	taken, gone atomic.Int64 // connections, and those that the other side ended
+}
+
+func newWall(t *testing.T) *wall {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
+	wl := &wall{Listener: l}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wl.taken.Add(1)
+			all.Go(func() {
+				defer c.Close()
+				_ = c.SetReadDeadline(time.Now().Add(time.Minute)) // so that a failed test ends
+				if _, err := io.Copy(io.Discard, c); !errors.Is(err, os.ErrDeadlineExceeded) {
+					wl.gone.Add(1)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	return wl
+}
+
+// One that does not answer the connect is not waited for longer than configured,
+// and nothing is left open there.
+func TestConnectTimeout(t *testing.T) {
+	l := newWall(t)
 	p := located("https://"+l.Addr().String()+"/v1", "sk-1") // takes the connection and says no word of TLS
 	p.ConnectTimeout = 150 * time.Millisecond
 	w := start(t, wide, entries(map[string]provider.Config{"openai": p}), with(func(c *config.Config) { c.Runs.Attempts = 1 }))
@@ -464,4 +533,6 @@ func TestConnectTimeout(t *testing.T) {
 	f := w.asks(nil)
 	require.Equal(t, []string{"error", "PROVIDER_TIMEOUT"}, []string{f.Type, f.Code}, f.Message)
 	require.Less(t, time.Since(at), 5*time.Second)
+	require.Positive(t, l.taken.Load())
+	require.Eventually(t, func() bool { return l.gone.Load() == l.taken.Load() }, time.Second, 5*time.Millisecond, "all are closed")
 }

@@ -170,6 +170,60 @@ func TestReload(t *testing.T) {
 	require.NotEmpty(t, r.logged("Troupe stopped"))
 }
 
+// keyFile is a file with a deployment's key.
+type keyFile struct {
+	t    *testing.T
+	path string
+}
+
+func newKeyFile(t *testing.T, key string) *keyFile {
+	t.Helper()
+	f := &keyFile{t: t, path: filepath.Join(t.TempDir(), "key")}
+	f.hold(key)
+	return f
+}
+
+func (f *keyFile) hold(key string) {
+	f.t.Helper()
+	require.NoError(f.t, os.WriteFile(f.path, []byte(key+"\n"), 0o600))
+}
+
+// names is a configuration whose only key is in this file.
+func (f *keyFile) names(v *providertest.Server) string {
+	return fmt.Sprintf("providers: {openai: {type: openai, base_url: %q, api_keys: [%q], default_model: m}}\n", v.URL(), "file:"+f.path)
+}
+
+// A key that changes in its own file is taken at a hangup, though the
+// configuration's file stays as it is.
+func TestReloadOfAKeyFile(t *testing.T) {
+	v := providertest.New(t, providertest.Say("hi"))
+	key := newKeyFile(t, "sk-one")
+	file := key.names(v)
+	r := runServe(t, file)
+	used := func() string {
+		status, body := r.ask("POST", "/api/chat", `{"provider":"openai","content":"x"}`)
+		require.Equal(t, http.StatusOK, status, body)
+		all := v.Requests()
+		return keyOf(all[len(all)-1])
+	}
+	require.Equal(t, "sk-one", used())
+	key.hold("sk-two")
+	require.Equal(t, "sk-one", used(), "nobody hung up")
+	line := r.reload(file, reloaded)
+	require.Equal(t, []any{"providers.openai.api_keys"}, line["changed"])
+	require.NotContains(t, line, "needs_restart")
+	require.Equal(t, "sk-two", used())
+	line = r.reload(file, reloaded)
+	require.Empty(t, line["changed"])
+
+	require.NoError(t, os.Remove(key.path))
+	line = r.reload(file, refused)
+	require.Contains(t, line["error"], "providers.openai.api_keys")
+	require.Contains(t, line["error"], key.path)
+	require.Equal(t, "sk-two", used(), "the running one stays")
+	require.NotContains(t, r.stderr.String()+r.stdout.String(), "sk-")
+}
+
 func TestReloadOfABadFileChangesNothing(t *testing.T) {
 	const good = "http: {extra_origins: [\"https://one.example\"]}\nlimits: {messages: {max: 7}}\n"
 	r := runServe(t, good)

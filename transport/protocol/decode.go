@@ -105,7 +105,7 @@ func (r *reader) chat(f *fields) *Chat {
 		ID:           r.id(f[fieldID]), // first: the error of any other field can name the turn
 		Content:      r.content(f[fieldContent]),
 		Provider:     r.text(fieldProvider, f[fieldProvider]),
-		Model:        r.text(fieldModel, f[fieldModel]),
+		Model:        r.model(f[fieldModel]),
 		ClientKey:    r.clientKey(f[fieldClientKey]),
 		Repeat:       r.flag(fieldRepeat, f[fieldRepeat]),
 		Messages:     r.messages(f[fieldMessages]),

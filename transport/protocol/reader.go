@@ -73,6 +73,18 @@ func (r *reader) content(raw []byte) string {
 	return s
 }
 
+// maxModel bounds a model's name: it is remembered where a vendor limits it.
+const maxModel = 256
+
+func (r *reader) model(raw []byte) string {
+	name := r.text(fieldModel, raw)
+	if len(name) > maxModel {
+		r.invalid(fmt.Sprintf("model is longer than the %d bytes that are allowed", maxModel))
+		return ""
+	}
+	return name
+}
+
 func (r *reader) flag(f field, raw []byte) bool {
 	if r.skip(raw) {
 		return false

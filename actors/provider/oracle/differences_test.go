@@ -24,6 +24,8 @@ const (
 	whySwallow   = "the decoder behind the library takes any escape behind a high surrogate for its other half and loses the letter"
 	whyUTF8      = "ours says whole UTF-8 only and puts U+FFFD for the rest; the library passes the bytes on"
 	whyLong      = "ours bounds an event by 1 MiB, the libraries by tens of MiB and more"
+	whyWord      = "a word of those that copy the wire, which the library hands over without a meaning: what is no length and no filter is taken for a stop there"
+	whyParts     = "a list of parts is Mistral's content; the library knows strings alone and takes its JSON for the text"
 	whyErrorText = "ours reads an error that is no object by its words"
 )
 
@@ -68,6 +70,19 @@ func knownOfOpenAI() map[string]known {
 		"bytes that are no UTF-8":      {whyUTF8, []difference{{"text", "a\ufffd\ufffd\ufffdb", "a\xff\xc0\xafb"}}},
 		"byte order mark":              {"the standard of event streams passes over the mark; the library loses the first event with it", []difference{{"text", "a", ""}}},
 		"content of another type":      {"ours takes strings alone for text", []difference{{"text", "a", "a17"}}},
+		"content in parts":             {whyParts, []difference{{"text", "abc", `[{"type":"text","text":"a"},{"type":"text","text":"b"}]c`}}},
+		"thinking in parts": {whyParts, []difference{
+			{"reasoning", "hm", ""}, {"text", "a", `[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]a`},
+		}},
+		"parts of an unknown kind": {"an answer whose content ours cannot read is not an empty one; " + whyParts, []difference{
+			{"kind", "broken", "whole"}, {"text", "", `[{"type":"tea","tea":"a"}]`},
+		}},
+		"ends with model_length":       {whyWord, []difference{{"finish", "length", "stop"}}},
+		"ends with max_tokens":         {whyWord, []difference{{"finish", "length", "stop"}}},
+		"ends with safety":             {whyWord, kinds(rejected, whole)},
+		"ends with abort":              {whyWord, kinds(broken, whole)},
+		"ends with error":              {whyWord, kinds(broken, whole)},
+		"ends for want of resources":   {whyWord, kinds(broken, whole)},
 		"the same key twice":           {"JSON gives no meaning to it: ours says both, the library the first", []difference{{"text", "ab", "a"}}},
 		"an error that is null":        {"no error is no error; the library gives up at the key", []difference{{"kind", "whole", "broken"}, {"text", "a", ""}}},
 		"an error that is a string":    {whyErrorText, kinds(unavailable, broken)},

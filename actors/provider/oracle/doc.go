@@ -11,10 +11,14 @@
 // the reasoning where the library shows it, how the answer ended, the model, the
 // tokens, the kind of error. The streams are
 //
-//   - written: the tables of TestWrittenStreams and TestRefusals;
-//   - generated: TestGeneratedStreams, hundreds a wire and new ones in every
+//   - written here: the tables of TestWrittenStreams and TestRefusals;
+//   - generated here: TestGeneratedStreams, hundreds a wire and new ones in every
 //     run. A failure prints the seed, TROUPE_ORACLE_SEED repeats it, and
 //     TROUPE_ORACLE_STREAMS asks for more of them.
+//
+// No stream in here was recorded at a vendor. That both readers agree says that
+// ours reads the wire as the vendor's own library does; whether a vendor sends
+// what these tables and generators think it sends is not asked here.
 //
 // The other way round, TestRequests compares what both send for one question.
 //

@@ -16,12 +16,27 @@ func writtenOpenAI() map[string]faulty.Script {
 		return `data: {"id":"c","object":"chat.completion.chunk","model":"m-1","choices":[{"index":0,"delta":` + delta + `,"finish_reason":null}]}` + "\n\n"
 	}
 	raw := func(events string) faulty.Script { return faulty.Script{Raw: []byte(events)} }
+	ends := func(reason string) faulty.Script {
+		return faulty.Script{Deltas: []string{"a"}, Finish: reason, Usage: new(protocol.Usage)}
+	}
 	return map[string]faulty.Script{
 		"reasoning by its other name":  {Deltas: []string{"a"}, Reasoning: []string{"b", "c"}, ReasoningField: "reasoning", Usage: new(protocol.Usage)},
 		"reasoning by both names":      raw(said(`{"reasoning":"b","reasoning_content":"b"}`) + first + last + done),
 		"refusal":                      raw(said(`{"refusal":"I'd"}`) + said(`{"refusal":" rather not."}`) + last + done),
 		"content is null":              raw(said(`{"content":null,"refusal":null}`) + first + last + done),
 		"content of another type":      raw(first + said(`{"content":17}`) + last + done),
+		"content in parts":             raw(said(`{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`) + said(`{"content":"c"}`) + last + done),
+		"thinking in parts":            raw(said(`{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}`) + first + last + done),
+		"parts of an unknown kind":     raw(said(`{"content":[{"type":"tea","tea":"a"}]}`) + last + done),
+		"ends with stop_sequence":      ends("stop_sequence"),
+		"ends with eos_token":          ends("eos_token"),
+		"ends with function_call":      ends("function_call"),
+		"ends with model_length":       ends("model_length"),
+		"ends with max_tokens":         ends("max_tokens"),
+		"ends with safety":             ends("safety"),
+		"ends with abort":              ends("abort"),
+		"ends with error":              ends("error"),
+		"ends for want of resources":   ends("insufficient_system_resource"),
 		"fields of the future":         raw(said(`{"content":"a","mood":{"a":[1,"b",null]}}`) + `data: {"choices":[],"later":true}` + "\n\n" + last + done),
 		"tool calls":                   {Deltas: []string{"a"}, Finish: "tool_calls", Usage: new(protocol.Usage)},
 		"a second choice":              raw(`data: {"model":"m-1","choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}` + "\n\n" + last + done),
