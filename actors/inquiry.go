@@ -27,8 +27,8 @@ const (
 
 // inquiry is one run's way to an answer: whom it asks, with which key, and
 // whether it asks again. Until the first word it may: the next key, the same
-// one a moment later, the next provider of the chain, all within the retry
-// budget. After the first word it never does.
+// one a moment later, both within the retry budget, then the next provider of the
+// chain; callsMax bounds all of it. After the first word it never does.
 //
 // It lives in the goroutine of the provider call and tells its run through the
 // sink.

@@ -113,6 +113,12 @@ func fleetWorkers(v *rosterView) []protocol.WorkerStatus {
 			if o.Resting { // the operator wants to know, also where others answer meanwhile
 				w.States[o.Name] = provider.StateResting
 			}
+			for _, r := range o.Rests { // without the model's name: somebody wrote it, who may have mixed up fields
+				w.Rests = append(w.Rests, protocol.RestStatus{
+					Provider: o.Name, Key: r.Key, OneModel: r.Model != "", Why: r.Why,
+					Seconds: wholeSeconds(time.Duration(r.For) * time.Millisecond),
+				})
+			}
 		}
 		all = append(all, w)
 	}

@@ -347,6 +347,12 @@ func TestALargeFramePassesAlone(t *testing.T) {
 		e := newEdge(t, cfg, withTLS)
 		client, session := e.dial(t, nil)
 		large := strings.Repeat("x", 3<<20)
+		c := session.socket.(*conn)
+		require.Eventually(t, func() bool { // the handshake's answer waits no more: the client may have it before its writer says so
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.state.out == nil || c.state.out.empty()
+		}, 5*time.Second, time.Millisecond)
 		session.socket.Send(chunkFrame("a", 1, large))
 		session.socket.Send(pongFrame())
 		_, payload := client.next()

@@ -345,10 +345,50 @@ func TestOperatorsSeeARestBehindAChain(t *testing.T) {
 		return seen("openai") == provider.StateResting
 	})
 	require.Equal(t, provider.StateReady, seen("second"))
+	rest := rests(t, w)[0]
+	require.Equal(t, []any{"openai", "", false, "failing"}, []any{rest.Provider, rest.Key, rest.OneModel, rest.Why})
+	require.Positive(t, rest.Seconds)
 
 	well.Store(true)
 	until(t, "it is asked again", func() bool { return w.asks(nil).Provider == "openai" })
-	until(t, "operators see that", func() bool { return seen("openai") == provider.StateReady })
+	until(t, "operators see that", func() bool { return seen("openai") == provider.StateReady && len(rests(t, w)) == 0 })
+}
+
+// rests are those that operators see at the first worker.
+func rests(t *testing.T, w *whole) []protocol.RestStatus {
+	t.Helper()
+	_, s := w.statusPage()
+	require.NotEmpty(t, s.Workers)
+	return s.Workers[0].Rests
+}
+
+// Operators see which key is left alone, and why, without the key and without
+// what somebody called a model.
+func TestOperatorsSeeWhichKeyRests(t *testing.T) {
+	v := providertest.NewFunc(t, func(r providertest.Request) providertest.Script {
+		switch {
+		case r.Authorization == "Bearer sk-dead":
+			return providertest.Refuse(http.StatusUnauthorized)
+		case r.Model == "sk-a-key-in-the-wrong-field":
+			return providertest.Refuse(http.StatusTooManyRequests)
+		}
+		return providertest.Say("fine")
+	})
+	w := start(t, wide, asking(v, "sk-dead", "sk-good"))
+	until(t, "the dead key was met", func() bool {
+		w.asks(nil)
+		return len(rests(t, w)) == 1
+	})
+	dead := rests(t, w)[0]
+	require.Equal(t, []any{"openai", false, "refused"}, []any{dead.Provider, dead.OneModel, dead.Why})
+	require.Regexp(t, "^[0-9a-f]{16}$", dead.Key)
+	w.asks(map[string]any{"model": "sk-a-key-in-the-wrong-field"})
+	until(t, "the limit was met", func() bool { return len(rests(t, w)) == 2 })
+	body, s := w.statusPage()
+	require.NotContains(t, body, "sk-")
+	limited := s.Workers[0].Rests[1]
+	require.Equal(t, []any{"openai", true, "limited"}, []any{limited.Provider, limited.OneModel, limited.Why})
+	require.NotEqual(t, dead.Key, limited.Key)
 }
 
 // apart is a gateway and two workers on one external bus, each worker with a

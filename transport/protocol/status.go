@@ -110,9 +110,19 @@ type WorkerStatus struct {
 	Version   string            `json:"version"`
 	Providers []string          `json:"providers"`
 	States    map[string]string `json:"states"` // by provider: ready, needs_key, resting, off
+	Rests     []RestStatus      `json:"rests,omitempty"`
 	Active    int               `json:"active"`
 	Capacity  int               `json:"capacity"`
 	Draining  bool              `json:"draining"`
+}
+
+// RestStatus is one thing that a worker met at a vendor and leaves alone for now.
+type RestStatus struct {
+	Provider string `json:"provider"`
+	Key      string `json:"key,omitempty"` // fingerprint of a deployment's key
+	OneModel bool   `json:"one_model"`     // this key may still ask for other models
+	Why      string `json:"why"`           // failing, limited, spent, refused
+	Seconds  int    `json:"seconds"`
 }
 
 // ActorsStatus counts living actors and restarts by kind.
