@@ -1,11 +1,9 @@
 package provider
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"testing"
 	"time"
@@ -251,29 +249,7 @@ func TestAnthropicCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := providertest.New(t, tt.script)
 			p := newTestAnthropic(t, Config{BaseURL: srv.BaseURL(faults.Anthropic)})
-			stop := errors.New("the user said stop")
-			_, open := dials(p)
-			ctx, cancel := context.WithCancelCause(context.Background())
-			defer cancel(nil)
-			e, heard, done := new(ear), make(chan struct{}, 16), make(chan error, 1)
-			e.onText = func(int) { heard <- struct{}{} }
-			go func() {
-				_, err := p.Stream(ctx, askAnthropic("a"), e)
-				if open.Load() != 0 {
-					err = errors.New("returned with an open connection")
-				}
-				done <- err
-			}()
-			srv.WaitOpen(t, 1, 5*time.Second)
-			for range tt.text {
-				<-heard
-			}
-			cancel(stop)
-			err := <-done
-			require.ErrorIs(t, err, stop)
-			requireCode(t, err, protocol.ProviderInterrupted)
-			require.Equal(t, tt.text, e.text())
-			srv.WaitLeft(t, 1, time.Second)
+			requireStops(t, srv, p, askAnthropic("a"), tt.text)
 		})
 	}
 }
@@ -316,48 +292,4 @@ func benchAnthropic() []byte {
 		pieces[i] = " token"
 	}
 	return spell("\n", spoken("end_turn", pieces...)...)
-}
-
-func relayAnthropic(tb testing.TB, a *answer, in []byte) {
-	tb.Helper()
-	a.reset(bytes.NewReader(in))
-	if err := a.relay(new(anthropic), deaf{}); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// BenchmarkAnthropicRelay is the whole codec; BenchmarkAnthropicLines beside it
-// reads the same lines and understands nothing of them.
-func BenchmarkAnthropicRelay(b *testing.B) {
-	in := benchAnthropic()
-	var a answer
-	b.ReportAllocs()
-	for b.Loop() {
-		relayAnthropic(b, &a, in)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchChunks, "ns/chunk")
-}
-
-func BenchmarkAnthropicLines(b *testing.B) {
-	in := benchAnthropic()
-	b.ReportAllocs()
-	for b.Loop() {
-		r := bufio.NewReader(bytes.NewReader(in))
-		for {
-			if _, err := r.ReadSlice('\n'); err != nil {
-				break
-			}
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchChunks, "ns/chunk")
-}
-
-// The hot path's bound: a chunk costs one allocation, its JSON as a string.
-func TestAnthropicAllocationsPerChunk(t *testing.T) {
-	in := benchAnthropic()
-	var a answer
-	perRun := testing.AllocsPerRun(20, func() { relayAnthropic(t, &a, in) })
-	if perChunk := perRun / benchChunks; perChunk > 1.1 {
-		t.Fatalf("%.2f allocations a chunk", perChunk)
-	}
 }

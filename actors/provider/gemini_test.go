@@ -1,11 +1,8 @@
 package provider
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -193,32 +190,7 @@ func TestGeminiCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := providertest.New(t, tt.script)
 			p := geminiAt(t, srv)
-			stop := errors.New("the user said stop")
-			_, open := dials(p)
-			ctx, cancel := context.WithCancelCause(context.Background())
-			defer cancel(nil)
-			e, done := new(ear), make(chan error, 1)
-			heard := make(chan struct{}, 16)
-			e.onText = func(int) { heard <- struct{}{} }
-			go func() {
-				_, err := p.Stream(ctx, ask("a"), e)
-				if n := open.Load(); n != 0 {
-					err = errors.Join(err, fmt.Errorf("returned with %d open connections", n))
-				}
-				done <- err
-			}()
-			srv.WaitOpen(t, 1, 5*time.Second)
-			for range tt.text {
-				<-heard
-			}
-			cancel(stop)
-			err := <-done
-			require.NotContains(t, err.Error(), "open connections")
-			require.ErrorIs(t, err, stop)
-			requireCode(t, err, protocol.ProviderInterrupted)
-			require.Equal(t, tt.text, e.text())
-			srv.WaitLeft(t, 1, time.Second)
-			srv.WaitOpen(t, 0, time.Second)
+			requireStops(t, srv, p, ask("a"), tt.text)
 		})
 	}
 }
@@ -260,48 +232,4 @@ func TestGeminiSplitAtEveryByte(t *testing.T) {
 func benchGemini() []byte {
 	s := providertest.Script{Deltas: []string{" token"}, Repeats: benchChunks - 1, Usage: &protocol.Usage{InputTokens: 9, OutputTokens: benchChunks}}
 	return s.StreamOn(faulty.Gemini, "gemini-2.5-flash")
-}
-
-func relayGemini(tb testing.TB, a *answer, in []byte) {
-	tb.Helper()
-	a.reset(bytes.NewReader(in))
-	if err := a.relay(new(gemini), deaf{}); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// BenchmarkGeminiRelay is the whole codec; BenchmarkGeminiLines beside it reads
-// the same lines and understands nothing of them.
-func BenchmarkGeminiRelay(b *testing.B) {
-	in := benchGemini()
-	var a answer
-	b.ReportAllocs()
-	for b.Loop() {
-		relayGemini(b, &a, in)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchChunks, "ns/chunk")
-}
-
-func BenchmarkGeminiLines(b *testing.B) {
-	in := benchGemini()
-	b.ReportAllocs()
-	for b.Loop() {
-		r := bufio.NewReader(bytes.NewReader(in))
-		for {
-			if _, err := r.ReadSlice('\n'); err != nil {
-				break
-			}
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchChunks, "ns/chunk")
-}
-
-// The hot path's bound: a chunk costs one allocation, its JSON as a string.
-func TestGeminiAllocationsPerChunk(t *testing.T) {
-	in := benchGemini()
-	var a answer
-	perRun := testing.AllocsPerRun(20, func() { relayGemini(t, &a, in) })
-	if perChunk := perRun / benchChunks; perChunk > 1.1 {
-		t.Fatalf("%.2f allocations a chunk", perChunk)
-	}
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-chat/troupe/actors/provider/providertest"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
@@ -71,4 +74,38 @@ func requireCode(t testing.TB, err error, want protocol.Code) *protocol.Error {
 	require.Equal(t, want, e.Code, "%v", err)
 	require.NotEmpty(t, e.Message)
 	return e
+}
+
+// requireStops cancels a call after so much text, a piece a byte, and holds that
+// its return proves that the vendor was stopped: the connection is closed by then,
+// so its server sees it at once.
+func requireStops(t *testing.T, srv *providertest.Server, p Provider, q *Question, text string) {
+	t.Helper()
+	stop := errors.New("the user said stop")
+	_, open := dials(p)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	e, done := new(ear), make(chan error, 1)
+	heard := make(chan struct{}, 16)
+	e.onText = func(int) { heard <- struct{}{} }
+	go func() {
+		_, err := p.Stream(ctx, q, e)
+		if n := open.Load(); n != 0 {
+			err = errors.Join(err, fmt.Errorf("returned with %d open connections", n))
+		}
+		done <- err
+	}()
+	srv.WaitOpen(t, 1, 5*time.Second)
+	for range text {
+		<-heard
+	}
+	cancel(stop)
+	err := <-done
+	require.NotContains(t, err.Error(), "open connections")
+	require.ErrorIs(t, err, stop)
+	require.ErrorIs(t, err, context.Canceled)
+	requireCode(t, err, protocol.ProviderInterrupted)
+	require.Equal(t, text, e.text())
+	srv.WaitLeft(t, 1, time.Second)
+	srv.WaitOpen(t, 0, time.Second)
 }

@@ -3,8 +3,6 @@ package provider
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -300,33 +298,7 @@ func TestOpenAICancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := providertest.New(t, tt.script)
 			p := newTestOpenAI(t, Config{BaseURL: srv.URL()})
-			stop := errors.New("the user said stop")
-			_, open := dials(p)
-			ctx, cancel := context.WithCancelCause(context.Background())
-			defer cancel(nil)
-			e, done := new(ear), make(chan error, 1)
-			heard := make(chan struct{}, 16)
-			e.onText = func(int) { heard <- struct{}{} }
-			go func() {
-				_, err := p.Stream(ctx, ask("a"), e)
-				if n := open.Load(); n != 0 {
-					err = errors.Join(err, fmt.Errorf("returned with %d open connections", n))
-				}
-				done <- err
-			}()
-			srv.WaitOpen(t, 1, 5*time.Second)
-			for range tt.text {
-				<-heard
-			}
-			cancel(stop)
-			err := <-done
-			require.NotContains(t, err.Error(), "open connections")
-			require.ErrorIs(t, err, stop)
-			require.ErrorIs(t, err, context.Canceled)
-			requireCode(t, err, protocol.ProviderInterrupted)
-			require.Equal(t, tt.text, e.text())
-			srv.WaitLeft(t, 1, time.Second)
-			srv.WaitOpen(t, 0, time.Second)
+			requireStops(t, srv, p, ask("a"), tt.text)
 		})
 	}
 }
