@@ -40,6 +40,7 @@ const (
 	keyPatience  = 30 * time.Second       // for the sealed key after the accept: the bus may be away meanwhile
 	stopPatience = 2 * time.Second        // for the provider call to return after a cancel
 	saySeqEvery  = 5 * time.Second        // a silent run says its last seq
+	keyWanted    = 2 * time.Second        // a run without its key says its name as often
 	nameAgain    = 150 * time.Millisecond // after the accept a run says its name once more: accepts can be lost
 	repeatFirst  = 100 * time.Millisecond // until a terminal is acknowledged, doubling
 	repeatMax    = 30 * time.Second
@@ -139,7 +140,7 @@ func (r *run) Receive(ctx actor.Context) {
 	case *keyLate:
 		r.onKeyLate(ctx)
 	case *nameDue:
-		r.sayName()
+		r.onNameDue(ctx)
 	case *stopLate:
 		r.onStopLate(ctx)
 	case *graceOver:
@@ -515,6 +516,18 @@ func (r *run) onClock(ctx actor.Context) {
 		r.saySeq()
 	}
 	r.arm(ctx, now)
+}
+
+// onNameDue: a run that waits for its key goes on saying its name. Were its accept
+// lost with the bus, and its first words too, its gateway would ask elsewhere and
+// this run would wait for nobody.
+func (r *run) onNameDue(ctx actor.Context) {
+	if r.state != runWaitingKey {
+		r.sayName()
+		return
+	}
+	r.saySeq()
+	r.lookAgain(ctx, keyWanted, &nameDue{})
 }
 
 // sayName makes up for an accept that was lost: before the first chunk, or soon

@@ -290,3 +290,31 @@ func TestKeyNobodyElseHas(t *testing.T) {
 		})
 	}
 }
+
+// TestRunGoesOnSayingThatItWaits: its accept and its first words can be lost with
+// the bus together. Whoever hears it later, and does not want it, lets it go.
+func TestRunGoesOnSayingThatItWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBench(t, talker("a"), nil)
+		run := b.job(bus.Job{Name: "1", NeedsKey: true})
+		said := func() (n int) {
+			for _, e := range b.heard(1) {
+				if e.Type == bus.EventStatus && e.State == protocol.StateWaiting && e.Run == run {
+					n++
+				}
+			}
+			return n
+		}
+		for n := 1; n <= 5; n++ {
+			pass(nameAgain)
+			require.Equal(t, n, said())
+			pass(keyWanted - nameAgain)
+		}
+		b.control(bus.Control{Type: bus.ControlRelease, Run: run, To: 1})
+		pass(0)
+		require.Zero(t, b.worker.Active())
+		before := said()
+		pass(10 * keyWanted)
+		require.Equal(t, before, said(), "a run that is over waits for nothing")
+	})
+}
