@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -286,84 +285,6 @@ func (w *Worker) missing(reply string) {
 	}
 }
 
-// Heard takes every beat on the bus, our own too.
-func (w *Worker) Heard(b *bus.Beat, received time.Time) {
-	if b.Role == bus.RoleGateway {
-		w.runs.learnClock(b.ID, b.Sent, received)
-	} else if b.ID != w.id {
-		w.believe(b)
-	}
-	w.sys.root.Send(w.rosterP, &beatHeard{beat: b, received: received})
-}
-
-// believe takes what another worker met at the vendors.
-func (w *Worker) believe(b *bus.Beat) {
-	for i := range b.Providers {
-		o := &b.Providers[i]
-		s := w.served[o.Name]
-		switch {
-		case s == nil:
-		case b.Leaving:
-			s.line.Forget(b.ID)
-		case s.setup.Load().Config.Type == o.Type:
-			s.heard(b.ID, o.Rests)
-		}
-	}
-}
-
-// restsChanged tells the other workers soon what this one met: one beat for all
-// that changes within a moment.
-func (w *Worker) restsChanged() {
-	if w.telling.CompareAndSwap(false, true) {
-		after(w.sys, restsSoon, w.rosterP, &tellRests{})
-	}
-}
-
-const restsSoon = 10 * time.Millisecond
-
-func (w *Worker) tellRests() {
-	w.telling.Store(false)
-	w.say(w.beat(time.Now()))
-}
-
-// tick is the worker's pulse.
-func (w *Worker) tick(now time.Time) {
-	w.say(w.beat(now))
-	w.telling.Store(false) // it told
-	if lost := w.usage.flush(w.bus); lost > 0 {
-		w.log.Error().Int("lost", lost).Msg("Usage records lost: the bus was away for too long; their log lines remain")
-	}
-	for _, s := range w.served {
-		w.metrics.line(s.name, s.line)
-	}
-	w.runs.sweep(now)
-	w.balance()
-}
-
-// say beats. Without a bus nobody would hear it anyway; one that is too large for
-// it leaves out what others can live without: its silence would be a death.
-func (w *Worker) say(b *bus.Beat) {
-	if err := w.bus.Beat(b); !errors.Is(err, bus.ErrTooLarge) {
-		return
-	}
-	for i := range b.Providers {
-		b.Providers[i].Rests, b.Providers[i].Models = nil, nil
-	}
-	w.log.Warn().Msg("Beat is larger than the bus takes: it goes out without models and rests")
-	_ = w.bus.Beat(b)
-}
-
-func (w *Worker) beat(now time.Time) *bus.Beat {
-	b := &bus.Beat{
-		Role: bus.RoleWorker, ID: w.id, Version: w.cfg.Version, Sent: now.UnixMilli(),
-		Active: int(w.active.Load()), Capacity: w.cfg.Worker.MaxRuns, Draining: w.draining.Load(), PublicKey: w.keys.PublicKey(),
-	}
-	for _, s := range w.served {
-		b.Providers = append(b.Providers, s.offer())
-	}
-	return b
-}
-
 // Reload swaps the providers that are served already, for new keys and models.
 // Runs that stream go on with what they began with.
 func (w *Worker) Reload(providers map[string]ProviderSetup) {
@@ -417,69 +338,4 @@ func (w *Worker) Leave() {
 	b := w.beat(time.Now())
 	b.Leaving = true
 	_ = w.bus.Beat(b) // without a bus its silence says the same
-}
-
-// gatewayRoster knows which gateways live. A lost one takes its followers along.
-type gatewayRoster struct {
-	guard
-	worker *Worker
-	pulse  pulse
-}
-
-// Receive is the table of contents of the gateways' roster.
-func (r *gatewayRoster) Receive(ctx actor.Context) {
-	defer r.caught(ctx)
-	r.enter(ctx)
-	switch m := ctx.Message().(type) {
-	case *actor.Started: // begins with what was known before a crash
-		now := time.Now()
-		r.pulse = newPulse(now)
-		for _, id := range r.worker.runs.gateways() {
-			r.pulse.heard(id, now)
-		}
-	case *beatHeard:
-		r.onBeat(m)
-	case *tellRests:
-		r.worker.tellRests()
-	case *rosterTick:
-		lost, _ := r.pulse.look(m.now) // a gateway's own subject is not a worker's to probe
-		for _, id := range lost {
-			r.worker.log.Warn().Str("gateway", id).Msg("Gateway lost")
-			r.worker.gatewayGone(id)
-		}
-	}
-}
-
-func (r *gatewayRoster) onBeat(m *beatHeard) {
-	b := m.beat
-	switch {
-	case b.Role == bus.RoleWorker && b.ID == r.worker.id:
-		if r.pulse.own(m.received) {
-			r.worker.speakUp()
-		}
-	case b.Role == bus.RoleGateway && b.Leaving:
-		r.pulse.forget(b.ID)
-		r.worker.gatewayGone(b.ID)
-	case b.Role == bus.RoleGateway:
-		if !r.pulse.knows(b.ID) {
-			_ = r.worker.bus.Beat(r.worker.beat(m.received)) // a new gateway need not wait for our next one
-		}
-		r.pulse.heard(b.ID, m.received)
-	}
-}
-
-// speakUp makes every run say where it is. This process was paused, or away from
-// the bus: gateways may have moved turns elsewhere meanwhile, and will say so.
-func (w *Worker) speakUp() {
-	for _, pid := range w.runs.live() {
-		w.sys.root.Send(pid, &speak{})
-	}
-}
-
-// gatewayGone: each of its followers is a lost socket.
-func (w *Worker) gatewayGone(id string) {
-	w.runs.forgetClock(id)
-	for _, pid := range w.runs.live() {
-		w.sys.root.Send(pid, &followerGone{control: &bus.Control{Type: bus.ControlGone, Gateway: id}})
-	}
 }
