@@ -75,6 +75,9 @@ require (
 	mvdan.cc/gofumpt v0.12.0 // indirect
 )
 
+// Node packages may bring Go files along.
+ignore ./transport/web/test/node_modules
+
 tool (
 	honnef.co/go/tools/cmd/staticcheck
 	mvdan.cc/gofumpt
