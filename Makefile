@@ -1,4 +1,4 @@
-# Everything here needs Go alone; `make help` lists the targets.
+# `make run` and `make test` need Go alone; `make help` lists all targets.
 GO      ?= go
 LISTEN  ?= 127.0.0.1:8000
 
@@ -50,6 +50,24 @@ cross: ## build for the other systems
 .PHONY: test-oracle
 test-oracle: ## hold our codecs against the vendors' own libraries, which are a module of their own
 	cd actors/provider/oracle && $(GO) vet . && $(GO) test -timeout 5m .
+
+.PHONY: test-web
+test-web: ## the pages and the browser client in Chromium and Node, which it installs where they are missing
+	@GO="$(GO)" bash .ci/test-web
+
+.PHONY: third-party
+third-party: ## take the browser libraries anew from npm
+	cd transport/web/test && npm ci --ignore-scripts --no-audit --no-fund && node third_party.mjs
+
+.PHONY: pack-client
+pack-client: ## make the npm package troupe-client in bin/
+	@mkdir -p bin
+	cd transport/web/client && npm pack --pack-destination "$(CURDIR)/bin"
+
+.PHONY: screenshots
+screenshots: ## take the pictures of the pages anew
+	@GO="$(GO)" bash .ci/install-web
+	cd transport/web/test && node screenshots.mjs
 
 .PHONY: bench-oracle
 bench-oracle: ## what a streamed chunk costs our codecs and the vendors' own libraries

@@ -11,6 +11,8 @@ import (
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
+const operatorsPage = "/status"
+
 // operatorRemedy is the one hint a refused operator finds, in the log.
 const operatorRemedy = "http.admin_token, or http.admin_listen"
 
@@ -31,6 +33,8 @@ func (a admins) refuses(r *http.Request, at *listener) string {
 	switch {
 	case a.set && a.bearer(r.Header):
 		return ""
+	case a.set && at.admin && a.password(r): // a browser adds it by itself, whoever's page asks
+		return foreignPage(r)
 	case at.admin && a.set:
 		return "no valid bearer token"
 	case at.admin && at.loopback && len(r.Header["Origin"]) > 0 && !loopbackHost(r.Host):
@@ -48,7 +52,18 @@ func (a admins) bearer(h http.Header) bool {
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return false
 	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	return a.is(strings.TrimSpace(token))
+}
+
+// password takes the token as a browser can send it: as a password (RFC 7617),
+// with any name. On the operators' own port alone, which may ask for it.
+func (a admins) password(r *http.Request) bool {
+	_, password, ok := r.BasicAuth()
+	return ok && a.is(password)
+}
+
+func (a admins) is(token string) bool {
+	sum := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
 }
 
@@ -103,9 +118,11 @@ func foreignPage(r *http.Request) string {
 }
 
 // operator runs next for those who may operate the server. For everybody else
-// the address does not exist, and the log says at most once a minute why.
+// the address does not exist, and the log says at most once a minute why. Only
+// the operators' own port asks a person for the token.
 func (s *Server) operator(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-	reason := s.live.Load().admin.refuses(r, listenerOf(r))
+	admin, at := s.live.Load().admin, listenerOf(r)
+	reason := admin.refuses(r, at)
 	if reason == "" {
 		next(w, r)
 		return
@@ -114,6 +131,11 @@ func (s *Server) operator(w http.ResponseWriter, r *http.Request, next http.Hand
 		s.log.Warn().Str("address", addressKey(peerOf(r))).Str("path", capped(r.URL.Path, 128)).
 			Str("reason", reason).Int("repeats", repeats).
 			Str("remedy", operatorRemedy).Msg("operator address refused")
+	}
+	if admin.set && at.admin && r.URL.Path == operatorsPage && foreignPage(r) == "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Troupe, for operators: any name, and the token as the password", charset="UTF-8"`)
+		answerError(w, protocol.NewError(protocol.Unauthorized, "Any name, and the value of http.admin_token as the password.", 0))
+		return
 	}
 	answerNotFound(w, r)
 }

@@ -159,6 +159,11 @@ type running struct {
 	base string // http://127.0.0.1:port
 }
 
+// somewhere makes an address of a pattern.
+func somewhere(pattern string) string {
+	return strings.NewReplacer("{session_id}", "s", "{product_id}", "p", "{run_id}", "r", "{version}", "v", "{asset}", "client/troupe.js").Replace(pattern)
+}
+
 func localHTTP() HTTPConfig {
 	c := DefaultHTTP()
 	c.Listen = []string{"127.0.0.1:0"}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
+	"github.com/troupe-chat/troupe/transport/web"
 )
 
 // Route is one address, as the documentation lists it.
@@ -27,10 +28,11 @@ const (
 	areaAPI                  // origin, then CORS
 	areaChat                 // origin; a WebSocket or an explanation
 	areaOperator             // operator rule; to everybody else the address does not exist
+	areaAsset                // files of pages, which are public; on the operators' port too, for the status page
 )
 
 // params are the variable segments of a path, unescaped and not yet judged.
-type params struct{ session, product, run string }
+type params struct{ session, product, run, version, asset string }
 
 type route struct {
 	method  string
@@ -57,6 +59,11 @@ func routes() []route {
 		{"GET", "/metrics", areaOperator, plainly((*Server).metrics)},
 		{"GET", "/", areaOpen, plainly((*Server).index)},
 		{"GET", "/products/{product_id}", areaOpen, (*Server).productPage},
+		{"GET", operatorsPage, areaOperator, plainly((*Server).statusPage)},
+		{"GET", web.Prefix + "{version}/{asset}", areaAsset, (*Server).asset},
+		{"GET", "/troupe.js", areaAsset, stable("troupe.js")},
+		{"GET", "/troupe.d.ts", areaAsset, stable("troupe.d.ts")},
+		{"GET", "/embed.js", areaAsset, stable("embed.js")},
 	}
 }
 
@@ -102,6 +109,11 @@ func (r route) match(asked []string) (p params, ok bool) {
 			p.product = unescaped(got)
 		case "{run_id}":
 			p.run = unescaped(got)
+		case "{version}":
+			p.version = got
+		case "{asset}": // the rest, as it is: names of files hold nothing that is escaped
+			p.asset = strings.Join(asked[n:], "/")
+			return p, true
 		default:
 			if got != want {
 				return params{}, false
@@ -130,13 +142,13 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	setDeadlines(w, r)
 	found, p, ok := match(s.routes, r.URL)
-	if !ok || listenerOf(r).admin && found.area != areaOperator && !probe(found.pattern) {
+	if !ok || listenerOf(r).admin && !found.forOperators() {
 		answerNotFound(w, r)
 		return
 	}
 	run := func(w http.ResponseWriter, r *http.Request) { s.run(w, r, found, p) }
 	switch found.area {
-	case areaOpen:
+	case areaOpen, areaAsset:
 		run(w, r)
 	case areaOperator:
 		s.operator(w, r, run)
@@ -169,6 +181,11 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found route, p para
 		return
 	}
 	found.serve(s, w, r, p)
+}
+
+// forOperators tells whether the operators' port has this address.
+func (r route) forOperators() bool {
+	return r.area == areaOperator || r.area == areaAsset || probe(r.pattern)
 }
 
 // probe tells whether an address is for balancers and orchestrators, which

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
+	"github.com/troupe-chat/troupe/transport/web"
 )
 
 const (
@@ -55,7 +56,7 @@ type Server struct {
 	sockets  *sockets // nil at a worker
 	edge     *edgeMetrics
 	counts   *edgeCounts
-	page     *page
+	site     *web.Site // nil at a worker
 	routes   []route
 	cors     *cors.Cors
 
@@ -86,7 +87,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.page, err = newPage(); err != nil {
+	if s.site, err = web.New(); err != nil {
 		return nil, err
 	}
 	s.edge, s.counts = &edgeMetrics{}, newEdgeCounts()

@@ -432,7 +432,7 @@ func exportedFamilies(t *testing.T, server string) map[string][]string {
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(repoRoot, "docs", "*.md"))
 	require.NoError(t, err)
-	files := []string{"README.md"}
+	files := []string{"README.md", "transport/web/client/README.md"}
 	for _, p := range pages {
 		files = append(files, "docs/"+filepath.Base(p))
 	}

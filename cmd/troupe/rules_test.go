@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,9 +22,11 @@ const module = "github.com/troupe-chat/troupe/"
 // always, besides these.
 func mayImport(room string) []string {
 	switch room {
-	case "transport/protocol", "actors/limit", "bus":
+	case "transport/protocol", "transport/web", "actors/limit", "bus":
 		return nil
-	case "transport", "actors/provider", "actors/upstream":
+	case "transport":
+		return []string{"transport/protocol", "transport/web"}
+	case "actors/provider", "actors/upstream":
 		return []string{"transport/protocol"}
 	case "actors":
 		return []string{"transport/protocol", "actors/limit", "actors/provider", "actors/upstream", "bus"}
@@ -49,7 +52,7 @@ func onlyUser() map[string][]string {
 
 // rooms are the packages that imports are judged by, the longest first.
 func rooms() []string {
-	return []string{"transport/protocol", "actors/provider", "actors/upstream", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
+	return []string{"transport/protocol", "transport/web", "actors/provider", "actors/upstream", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
 }
 
 func roomOf(dir string) string {
@@ -95,7 +98,7 @@ func sources(t *testing.T) (out []source) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && d.Name() != ".." && d.Name() != ".") {
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && d.Name() != ".." && d.Name() != ".") {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") {
@@ -222,4 +225,31 @@ func TestNothingIsLeftForLater(t *testing.T) {
 			require.NotRegexp(t, word, group.Text(), s.path)
 		}
 	}
+	for path, script := range scripts(t) {
+		require.NotRegexp(t, word, script, path)
+		require.NotRegexp(t, `\b(test|it|describe)\.(skip|only)\b|\bdebugger\b`, script, path)
+	}
+}
+
+// scripts are our own files of the web side, by their paths.
+func scripts(t *testing.T) map[string]string {
+	t.Helper()
+	top := filepath.Join("..", "..", "transport", "web")
+	all := map[string]string{}
+	require.NoError(t, filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && slices.Contains([]string{"node_modules", "out", "third_party"}, d.Name()) {
+			return filepath.SkipDir
+		}
+		if slices.Contains([]string{".js", ".mjs", ".ts", ".css", ".html"}, filepath.Ext(path)) {
+			content, err := os.ReadFile(path)
+			all[path] = string(content)
+			return err
+		}
+		return nil
+	}))
+	require.Greater(t, len(all), 50)
+	return all
 }

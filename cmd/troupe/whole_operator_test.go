@@ -217,7 +217,7 @@ func TestWalkOverEveryRoute(t *testing.T) {
 	w := start(t)
 	var open []string
 	for _, route := range transport.Routes() {
-		path := strings.NewReplacer("{session_id}", "s1", "{product_id}", "11", "{run_id}", "r").Replace(route.Pattern)
+		path := strings.NewReplacer("{session_id}", "s1", "{product_id}", "11", "{run_id}", "r", "{version}", "v", "{asset}", "client/troupe.js").Replace(route.Pattern)
 		r, err := http.NewRequestWithContext(t.Context(), route.Method, w.http(path), nil)
 		require.NoError(t, err)
 		if status, _, _ := w.do(r, "X-Forwarded-For", "203.0.113.1"); status != http.StatusNotFound {
@@ -228,7 +228,7 @@ func TestWalkOverEveryRoute(t *testing.T) {
 		"GET /ws/chat/{session_id}", "GET /api/ws/chat/{session_id}",
 		"GET /ws/chat/customer/{product_id}/{session_id}", "GET /api/ws/chat/customer/{product_id}/{session_id}",
 		"POST /api/chat", "POST /api/chat/{run_id}/cancel", "GET /api/providers", "GET /api/health", "GET /livez", "GET /readyz",
-		"GET /", "GET /products/{product_id}",
+		"GET /", "GET /products/{product_id}", "GET /assets/{version}/{asset}", "GET /troupe.js", "GET /troupe.d.ts", "GET /embed.js",
 	}, open)
 	for _, path := range []string{
 		"/debug/pprof/", "/debug/vars", "/varz", "/connz", "/api", "/api/debug", "/api/debug/faults", "/api/debug/", "/metrics/",

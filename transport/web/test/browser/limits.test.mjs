@@ -1,0 +1,76 @@
+// The limits as they are shipped, reached: who is refused reads why and for how long.
+import assert from "node:assert/strict";
+import { WebSocket } from "ws";
+import { browsing } from "../harness/browser.mjs";
+import { startTroupe } from "../harness/server.mjs";
+import { expectSoon } from "../harness/soon.mjs";
+import { Chat, networkNoise, openChat } from "./driver.mjs";
+
+const browse = browsing();
+
+/** As many sockets of one session from this address, open and admitted. */
+async function sockets(troupe, count) {
+  return Promise.all(
+    Array.from({ length: count }, () => {
+      const socket = new WebSocket(`ws://${troupe.host}/ws/chat/crowd`);
+      return new Promise((resolve, reject) => {
+        socket.once("error", reject);
+        socket.once("open", () => socket.send('{"type":"ping"}'));
+        socket.once("message", () => resolve(socket)); // a pong: it was admitted
+      });
+    }),
+  );
+}
+
+browse("limits: the 26th connection of an address waits, says why, and is let in later", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe({ limits: "shipped" }));
+  const crowd = await sockets(troupe, 25);
+  const chat = new Chat(await scene.tab(troupe.url));
+  await chat.connection("waiting");
+  assert.match(await chat.state.innerText(), /^No room for another connection\. Trying again in \d+ s\.$/);
+  await chat.ask("May I?");
+  assert.equal(await chat.trouble.count(), 0, "a question that waits for a connection has not failed");
+  for (const socket of crowd) socket.close();
+  await expectSoon(async () => assert.equal((await troupe.status()).connection_pool.active, 0));
+  await chat.tryNow();
+  await chat.says("May I?");
+  await chat.connection("connected");
+});
+
+/** Asks over HTTP in this session, from this address. */
+async function ask(troupe, session, content) {
+  const body = JSON.stringify({ content, session_id: session });
+  const response = await troupe.get("/api/chat", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  assert.equal(response.status, 200);
+}
+
+browse("limits: the 31st question within the window counts down and can be asked again", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe({ limits: { messages: { max: 30, window: "15s" } } }));
+  const chat = await openChat(scene, troupe.url);
+  const session = await chat.page.evaluate(() => localStorage.getItem("troupe.session"));
+  await Promise.all(Array.from({ length: 29 }, (_, i) => ask(troupe, session, `Question ${i + 1}`)));
+  await chat.hear("The 30th");
+  assert.equal(await chat.trouble.count(), 0, "30 questions are within the limit");
+  await chat.ask("One more");
+  await chat.trouble.waitFor();
+  const seconds = async () => Number(/ask again in (\d+) s/.exec(await chat.trouble.innerText())?.[1] ?? NaN);
+  const first = await seconds();
+  assert.ok(first > 0 && first <= 15, `it says for how long: ${await chat.trouble.innerText()}`);
+  assert.equal(await chat.button("Ask again").count(), 0, "not before it helps");
+  await expectSoon(async () => assert.ok((await seconds()) < first, "it counts down"));
+  await chat.button("Ask again").and(chat.page.locator(":enabled")).waitFor({ timeout: 25_000 });
+  await chat.button("Ask again").click();
+  await chat.says("One more");
+  await chat.ended();
+  assert.equal(await chat.trouble.count(), 0);
+});
+
+browse("limits: a whole pool is told in words and the page stays usable", { expect: networkNoise }, async (scene) => {
+  const troupe = scene.with(await startTroupe({ pool: { max_connections: 1 } }));
+  await sockets(troupe, 1);
+  const chat = new Chat(await scene.tab(troupe.url));
+  await chat.connection("waiting");
+  await chat.question.fill("A draft");
+  await chat.page.reload();
+  await expectSoon(async () => assert.equal(await chat.question.inputValue(), "A draft"));
+});
