@@ -105,13 +105,13 @@ func foreignPage(r *http.Request) string {
 	if len(values) == 0 {
 		return ""
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
+	asked, err := parseOrigin(values[0])
+	if err != nil || len(values) > 1 || r.TLS != nil && asked.scheme != "https" {
+		return "a page of another origin asks"
 	}
-	own, err := parseAuthority(scheme, r.Host)
-	asked, err2 := parseOrigin(values[0])
-	if err != nil || err2 != nil || own != asked || len(values) > 1 {
+	// Behind a proxy that ends TLS the page is https and the request is not: host
+	// and port decide.
+	if own, err := parseAuthority(asked.scheme, r.Host); err != nil || own != asked {
 		return "a page of another origin asks"
 	}
 	return ""

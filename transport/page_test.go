@@ -163,5 +163,9 @@ func TestOperatorsPortTakesTheTokenAsAPassword(t *testing.T) {
 	require.Equal(t, 404, ask(t, "GET", admin+"/metrics", "", "Authorization", basic("")).status, "programs are told nothing")
 	require.Equal(t, 404, ask(t, "GET", admin+"/status", "", "Sec-Fetch-Site", "cross-site").status, "no site makes a browser ask for it")
 	require.Equal(t, 200, ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Authorization", basic(token), "Origin", admin).status)
+	for origin, want := range map[string]int{"https://ops.example": 200, "http://ops.example": 200, "https://ops.example:8443": 404, "https://evil.example": 404} {
+		got := ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Authorization", basic(token), "Host", "ops.example", "Origin", origin)
+		require.Equal(t, want, got.status, "behind a proxy that ends TLS: %s", origin)
+	}
 	require.Equal(t, 404, ask(t, "POST", admin+"/api/debug/reset-rate-limits", "", "Authorization", basic(token), "Origin", "http://evil.example").status)
 }

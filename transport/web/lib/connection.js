@@ -10,7 +10,8 @@ export function secondsUntil(until, now = Date.now()) {
  * @param {number} now as Date.now()
  * @returns {{is: string, text: string, detail?: string, config?: string, env?: string, until?: number, again?: boolean}}
  *   `text` is one short line; `detail` says why; `config` is the line that would allow the page, `env` the same as a
- *   variable; while `until` is to come, the words change every second; `again`: a button "Try now" makes sense.
+ *   variable; while `until` is to come, the words change every second; `again`: a button "Try now" makes sense. Both are
+ *   missing where the WebSocket will not be tried again, because there is none to try.
  */
 export function describe(state, now = Date.now()) {
   const { is, why, until } = state;
@@ -22,10 +23,7 @@ export function describe(state, now = Date.now()) {
     case "waiting":
       return { is, text: `${waits(why)} ${next(until, now)}`, detail: why?.message, until, again: true };
     case "http":
-      return {
-        is, text: "Connected over HTTP", until, again: true,
-        detail: `${why?.message ?? "No WebSocket gets through."} Answers come over HTTP meanwhile. ${next(until, now, "The WebSocket is tried again")}`,
-      };
+      return { is, text: "Connected over HTTP", ...overHTTP(why?.message ?? "No WebSocket gets through.", until, now) };
     case "refused":
       return why?.code === "ORIGIN_NOT_ALLOWED"
         ? { is, text: "This page may not connect", detail: why.message, config: why.config || undefined, env: why.env || undefined, again: true }
@@ -35,6 +33,11 @@ export function describe(state, now = Date.now()) {
     default:
       return { is, text: "Not connected", detail: `${why ? `${why.message} ` : ""}The next question connects.` };
   }
+}
+
+function overHTTP(why, until, now) {
+  if (!Number.isFinite(until)) return { detail: `${why} Answers come over HTTP.` };
+  return { detail: `${why} Answers come over HTTP meanwhile. ${next(until, now, "The WebSocket is tried again")}`, until, again: true };
 }
 
 function waits(why) {

@@ -8,13 +8,14 @@ import { copyButton } from "./copy.js";
  *
  * @param {{message: string, retryable?: boolean, retryAt?: number, config?: string, env?: string}} error a TroupeError, or
  *   what was kept of one
- * @param {{again?: () => void, always?: boolean, label?: string, remedy?: HTMLElement}} [options] `again` is
+ * @param {{again?: () => void, always?: boolean, label?: string, remedy?: HTMLElement, news?: boolean}} [options] `again` is
  *   the button's work; `always` offers it also where asking again unchanged may not work; `remedy`, a
- *   button to what may help, stands before it
+ *   button to what may help, stands before it; `news: false` for what failed before and is only shown again, of which no
+ *   screen reader is to speak
  */
-export function trouble(error, { again, always = false, label = "Ask again", remedy } = {}) {
+export function trouble(error, { again, always = false, label = "Ask again", remedy, news = true } = {}) {
   const box = make("div", "trouble");
-  box.setAttribute("role", "alert");
+  if (news) box.setAttribute("role", "alert");
   box.append(make("p", "trouble-words", error.message));
   if (error.config) box.append(configLines(error));
   const row = make("p", "trouble-row");
