@@ -31,6 +31,10 @@ test: ## everything that needs only Go
 	$(GO) tool staticcheck ./...
 	$(GO) test $(RACE) -timeout 10m ./...
 
+.PHONY: test-loop
+test-loop: ## the whole program's tests once more, with event loops instead of a goroutine for each socket
+	TROUPE_WEBSOCKET_READER=loop $(GO) test $(RACE) -timeout 10m ./cmd/troupe
+
 .PHONY: fuzz
 FUZZTIME ?= 5s
 fuzz: ## run every fuzz target for FUZZTIME each (5s)

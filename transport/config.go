@@ -32,4 +32,11 @@ type WebSocketConfig struct {
 	PingInterval     time.Duration `koanf:"ping_interval" doc:"silence after which the server pings"`
 	PongTimeout      time.Duration `koanf:"pong_timeout" doc:"silence after a ping that ends the connection"`
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout" doc:"from accept to the end of the request's headers"`
+	Reader           string        `koanf:"reader" doc:"who reads plain sockets: goroutine, one for each; loop, an event loop for each processor"`
 }
+
+// The values of websocket.reader.
+const (
+	ReaderGoroutine = "goroutine"
+	ReaderLoop      = "loop"
+)

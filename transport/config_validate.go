@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ func DefaultWebSocket() WebSocketConfig {
 		PingInterval:     25 * time.Second,
 		PongTimeout:      10 * time.Second,
 		HandshakeTimeout: 5 * time.Second,
+		Reader:           ReaderGoroutine,
 	}
 }
 
@@ -81,12 +83,20 @@ func (c WebSocketConfig) Validate() error {
 		positive("websocket.ping_interval", c.PingInterval),
 		positive("websocket.pong_timeout", c.PongTimeout),
 		positive("websocket.handshake_timeout", c.HandshakeTimeout),
+		oneOf("websocket.reader", c.Reader, ReaderGoroutine, ReaderLoop),
 	)
 }
 
 func within(key string, v, low, high int) error {
 	if v < low || v > high {
 		return fmt.Errorf("%s: %d is not allowed: give %d to %d", key, v, low, high)
+	}
+	return nil
+}
+
+func oneOf(key, v string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("%s: %q is not allowed: give one of %s", key, v, strings.Join(allowed, ", "))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,36 +31,61 @@ const (
 	phaseDead           // the reader is about to close the descriptor
 )
 
+// link is how a conn reaches its descriptor. There are two: parked, a goroutine
+// that waits in a read, and looped, an event loop that watches many. Whichever
+// it is, it is the reader: it alone feeds the decoder, calls the session, closes
+// the descriptor and calls end, once. But for start and shut, every method is
+// called under the conn's mu, and none blocks.
+type link interface {
+	// start begins to read. Called once, after the session was opened.
+	start()
+	// attend tells the reader that a request is wanted or the phase has changed.
+	attend()
+	// interrupt makes the reader, and a flusher, give up at once: phaseDead.
+	interrupt()
+
+	// direct tells whether offer is possible. It never changes.
+	direct() bool
+	// offer gives b to the kernel once; 0 bytes and no error: it takes none now.
+	offer(b []byte) (int, error)
+	// flush has what waits written as the kernel takes it. Called once for each
+	// time that state.flushing is set.
+	flush()
+
+	// shutWrite ends our direction. On TLS it writes, and may therefore wait.
+	shutWrite()
+	// room bounds what the kernel queues for the client.
+	room(bytes int)
+	// shut closes the descriptor. Not clean: bytes were lost, so no goodbye.
+	shut(clean bool)
+}
+
 // conn is one WebSocket: the Socket of one session.
 //
-// Goroutines. One reader (receive) lives as long as the socket, parked. It
-// alone feeds the decoder, calls the session, closes the descriptor and calls
-// Session.Closed, which is why that happens exactly once and without a lock. A
-// flusher lives only while the kernel takes no more. Everybody else (the
-// session, the sweep) changes the state under mu and goes on: no method blocks
-// on the network.
+// The reader of its link feeds what arrives to consume, which decodes it and
+// calls the session. Everybody else (the session, the sweep) changes the state
+// under mu and goes on: no method blocks on the network.
 //
-// Flow. One request is outstanding at a time: after Receive the reader parks
-// until Next, with at most one read buffer of further bytes; the rest stays in
-// the kernel, and TCP slows the client down. While it waits for Next it reads
-// nothing, so it notices neither FIN, RST nor pongs and no ping is sent; a peer
-// that went away is noticed at Next, or by a write that fails.
+// Flow. One request is outstanding at a time: after Receive nothing is read
+// until Next, with at most one read buffer of further bytes in hand; the rest
+// stays in the kernel, and TCP slows the client down. While it waits for Next it
+// reads nothing, so it notices neither FIN, RST nor pongs and no ping is sent; a
+// peer that went away is noticed at Next, or by a write that fails.
 //
 // End. phase and cause are set by whoever decides first. The descriptor is
 // closed after both close frames have passed, or after closeTimeout.
 type conn struct {
 	// Set once, before the reader starts.
 	set     *sockets
-	nc      net.Conn
-	raw     rawConn
+	link    link
 	session Session
 	id      string
 	address string
 	opened  time.Duration
 
 	// Owned by the reader.
-	in      intake
-	decoder decoder
+	rest    []byte   // arrived and not decoded yet
+	decoder *decoder // nil between messages, on an event loop
 	control rate
 
 	// Moments of the sockets' clock, for the sweep.
@@ -69,7 +93,6 @@ type conn struct {
 	began atomic.Int64 // the first byte of the message under way; 0 = none
 
 	mu    sync.Mutex
-	wake  sync.Cond // wanted or phase changed
 	state connState // guarded by mu
 }
 
@@ -78,7 +101,7 @@ type connState struct {
 	phase    phase
 	admitted bool // Next was called once
 	wanted   bool // the reader may read and hand over one request
-	flushing bool // a flusher runs and is the one who writes
+	flushing bool // the link writes what waits
 	cutAfter bool // close the descriptor as soon as the queue is empty
 	halfOpen bool // shut our direction as soon as the queue is empty
 	cause    protocol.Cause
@@ -88,15 +111,13 @@ type connState struct {
 	leaving  time.Duration // when phase left phaseOpen
 }
 
-func newConn(s *sockets, nc net.Conn, c protocol.Client, early []byte) *conn {
+func newConn(s *sockets, c protocol.Client, early []byte) *conn {
 	now := s.now()
 	k := &conn{
-		set: s, nc: nc, raw: newRawConn(nc), id: c.Connection, address: c.Address, opened: now,
-		in:      intake{rest: early},
-		decoder: decoder{max: s.cfg.MaxMessageBytes},
+		set: s, id: c.Connection, address: c.Address, opened: now,
+		rest:    early,
 		control: newRate(now),
 	}
-	k.wake.L = &k.mu
 	k.heard.Store(int64(now))
 	return k
 }
@@ -109,7 +130,7 @@ func (c *conn) Next() {
 	c.state.admitted, c.state.wanted = true, true
 	c.state.pinged = 0
 	c.heard.Store(int64(now)) // it could not be heard while nobody read
-	c.wake.Broadcast()
+	c.link.attend()
 }
 
 // Close implements Socket.
@@ -166,7 +187,7 @@ func (c *conn) failLocked(v *violation) {
 func (c *conn) explain(v *violation) string {
 	switch v.cause {
 	case protocol.CauseTooBig:
-		return "The message is larger than " + strconv.Itoa(c.decoder.max) +
+		return "The message is larger than " + strconv.Itoa(c.set.cfg.MaxMessageBytes) +
 			" bytes. Send a shorter one, or raise websocket.max_message_bytes."
 	case protocol.CauseAdmission:
 		return "The server did not admit this connection within " + c.set.cfg.HandshakeTimeout.String() +
@@ -183,7 +204,7 @@ func (c *conn) leave(to phase, cause protocol.Cause) {
 	}
 	c.state.phase = max(c.state.phase, to)
 	c.blame(cause)
-	c.wake.Broadcast()
+	c.link.attend()
 }
 
 func (c *conn) blame(cause protocol.Cause) {
@@ -192,14 +213,14 @@ func (c *conn) blame(cause protocol.Cause) {
 	}
 }
 
-// kill makes the reader, and a flusher, give up at once. It does not close the
-// descriptor itself: closing waits for both of them.
+// kill makes the link give up at once. It does not close the descriptor itself:
+// that is the reader's.
 func (c *conn) kill() {
 	if c.state.phase == phaseDead {
 		return
 	}
 	c.leave(phaseDead, "")
-	_ = c.nc.SetDeadline(time.Unix(1, 0)) // long past; on a dead connection there is nobody to wake
+	c.link.interrupt()
 }
 
 // cut ends a socket without a word.

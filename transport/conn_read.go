@@ -3,8 +3,6 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"runtime"
 	"runtime/debug"
 
@@ -13,117 +11,36 @@ import (
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
-// intake is what the reader holds of the bytes that arrived.
-type intake struct {
-	buf  []byte // from the pool; nil while parked in a raw read
-	rest []byte // not decoded yet: a part of buf, or what came with the handshake
-	op   rawRead
-	deep bool // this goroutine handled a request
-}
-
-// receive is the reader goroutine.
-//
-// A goroutine keeps the deepest stack it ever had, and decoding a request and
-// calling the session is deep. So one that did that does not park for bytes
-// again: it hands the connection to a fresh one, for a microsecond a request.
-func (c *conn) receive() {
-	handedOver := false
-	defer func() {
-		switch p := recover(); {
-		case handedOver:
-		case p != nil && c.crashed(p):
-			go c.receive() // only to drain: see crashed
-		default:
-			c.end()
-		}
-	}()
-	for c.mayRead() {
-		if c.in.deep && len(c.in.rest) == 0 {
-			c.in.deep, handedOver = false, true
-			go c.receive()
-			return
-		}
-		if c.fill() != nil {
-			return
-		}
-		c.consume()
-	}
-}
-
-// mayRead parks until the session wants a request or the socket is on its way
-// out, and returns false when there is nothing left to read for.
-func (c *conn) mayRead() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for !c.state.wanted && c.state.phase == phaseOpen {
-		c.wake.Wait()
-	}
-	return c.state.phase != phaseDead
-}
-
-// fill makes sure that there is something to decode. It parks.
-func (c *conn) fill() error {
-	if len(c.in.rest) > 0 {
-		return nil
-	}
-	c.release()
-	buf, err := c.readSome()
-	if err != nil {
-		return err
-	}
-	c.in.buf, c.in.rest = buf, buf
-	c.heard.Store(int64(c.set.now()))
-	return nil
-}
-
-func (c *conn) readSome() ([]byte, error) {
-	if c.raw.ok() {
-		return c.raw.read(&c.in.op, c.set.buffers)
-	}
-	buf := c.set.buffers.small()
-	n, err := c.nc.Read(buf)
-	if n > 0 {
-		return buf[:n], nil // an error comes again
-	}
-	c.set.buffers.put(buf, 0)
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return nil, err
-}
-
-// release gives the read buffer back, wiped.
-func (c *conn) release() {
-	clear(c.in.rest)
-	c.in.rest = nil
-	if c.in.buf != nil {
-		c.set.buffers.put(c.in.buf, len(c.in.buf))
-		c.in.buf = nil
-	}
+// forget wipes what arrived and was not decoded.
+func (c *conn) forget() {
+	clear(c.rest)
+	c.rest = nil
 }
 
 // consume decodes what is there, up to the first message that the session has
-// to ask for.
-func (c *conn) consume() {
-	for len(c.in.rest) > 0 {
+// to ask for. It tells whether the session was called.
+func (c *conn) consume() (delivered bool) {
+	for len(c.rest) > 0 {
 		if wanted, listening := c.attention(); !listening {
-			c.in.rest = nil
-			return
+			c.rest = nil
+			return delivered
 		} else if !wanted {
-			return
+			return delivered
 		}
-		rest, ev, err := c.decoder.feed(c.in.rest)
-		c.in.rest = rest
+		rest, ev, err := c.decoder.feed(c.rest)
+		c.rest = rest
 		if err != nil {
 			c.refuse(err)
-			return
+			return delivered
 		}
 		if ev.op != ws.OpContinuation {
 			c.set.metrics.framesIn.Add(1)
 			c.handle(ev)
+			delivered = delivered || ev.op == ws.OpText
 		}
 	}
 	c.stamp()
+	return delivered
 }
 
 // attention tells whether decoding may go on, and whether anything the client
@@ -181,7 +98,6 @@ func (c *conn) deliver(data []byte) {
 	if !open {
 		return // we said close: what was under way is not answered any more
 	}
-	c.in.deep = true
 	r := protocol.Decode(data, protocol.Bounds{})
 	clear(data)
 	c.session.Receive(r)
@@ -207,7 +123,7 @@ func (c *conn) closedByPeer(code ws.StatusCode) {
 
 // refuse fails the socket for what the decoder found.
 func (c *conn) refuse(err error) {
-	c.release()
+	c.forget()
 	c.began.Store(0)
 	var v *violation
 	if errors.As(err, &v) {
@@ -222,7 +138,7 @@ func (c *conn) crashed(p any) bool {
 	c.set.log.Error().Str("connection", c.id).Str("address", c.address).
 		Str("panic", panicText(p)).Bytes("stack", debug.Stack()).
 		Msg("WebSocket connection error")
-	c.in = intake{}
+	c.forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.phase != phaseOpen {
@@ -250,12 +166,11 @@ func (c *conn) end() {
 	defer c.set.remove(c)
 	defer c.guard()
 	clean, cause := c.bury()
-	c.release()
-	c.decoder.release()
-	if inner, ok := c.nc.(interface{ NetConn() net.Conn }); ok && !clean {
-		_ = inner.NetConn().Close() // a TLS goodbye would wait for the peer
+	c.forget()
+	if c.decoder != nil {
+		c.decoder.release()
 	}
-	_ = c.nc.Close() // it is given up: there is nobody to tell
+	c.link.shut(clean)
 	if c.session != nil {
 		c.session.Closed(cause)
 	}
@@ -273,8 +188,8 @@ func (c *conn) bury() (clean bool, cause protocol.Cause) {
 	return clean, c.state.cause
 }
 
-// guard keeps a panic inside one socket. It is deferred by every goroutine
-// that receive does not cover.
+// guard keeps a panic inside one socket. It is deferred by everybody who works
+// on a socket and is not its reader.
 func (c *conn) guard() {
 	if p := recover(); p != nil {
 		c.crashed(p)

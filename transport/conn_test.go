@@ -27,14 +27,15 @@ const (
 func pongFrame() *protocol.Frame { return &protocol.Frame{Type: protocol.TypePong} }
 
 // transports runs a test over both ways to the network.
-func transports(t *testing.T, test func(t *testing.T, withTLS bool)) {
-	t.Run("tcp", func(t *testing.T) { test(t, false) })
-	t.Run("tls", func(t *testing.T) { test(t, true) })
+func transports(t *testing.T, test func(t *testing.T, over edgeLink)) {
+	t.Run("tcp", func(t *testing.T) { test(t, overTCP) })
+	t.Run("tls", func(t *testing.T) { test(t, overTLS) })
+	t.Run("loop", func(t *testing.T) { test(t, overLoop) })
 }
 
 func TestSocketTalksToAForeignClient(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		e.gateway.receive = func(s *edgeSession, r protocol.Request) {
 			require.IsType(t, &protocol.Chat{}, r)
 			text := protocol.AppendEscapedString(nil, r.(*protocol.Chat).Content)
@@ -72,8 +73,8 @@ func TestSocketTalksToAForeignClient(t *testing.T) {
 // What a client sends right behind its handshake is not lost, and is not
 // handed over before the session asks for it, one request for each Next.
 func TestSocketKeepsEarlyBytesAndWaitsForNext(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		ping := masked(ws.OpText, true, pingJSON)
 		client, session := e.dial(t, join(ping, masked(ws.OpText, true, `{"type":"cancel","id":"1"}`), ping))
 		require.Empty(t, session.requests)
@@ -92,8 +93,8 @@ func TestSocketKeepsEarlyBytesAndWaitsForNext(t *testing.T) {
 
 // A session may call everything from inside Receive.
 func TestSocketIsReentrant(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		left := 3
 		e.gateway.open = func(s *edgeSession) { s.socket.Next() }
 		e.gateway.receive = func(s *edgeSession, _ protocol.Request) {
@@ -116,8 +117,8 @@ func TestSocketIsReentrant(t *testing.T) {
 }
 
 func TestSocketAnswersPings(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		client, session := e.dial(t, nil)
 		session.socket.Next()
 		client.send(join(masked(ws.OpPing, true, "are you there"), masked(ws.OpPong, true, "unasked"), masked(ws.OpPing, true, "")))
@@ -131,7 +132,7 @@ func TestSocketAnswersPings(t *testing.T) {
 }
 
 func TestSocketCloses(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
+	transports(t, func(t *testing.T, over edgeLink) {
 		for _, tc := range []struct {
 			code   protocol.Code
 			status ws.StatusCode
@@ -144,7 +145,7 @@ func TestSocketCloses(t *testing.T) {
 			{protocol.RateLimitExceeded, 1000}, // its entry keeps a socket open; Close closes all the same
 		} {
 			t.Run("by the server "+string(tc.code), func(t *testing.T) {
-				e := newEdge(t, edgeConfig(), withTLS)
+				e := newEdge(t, edgeConfig(), over)
 				client, session := e.dial(t, nil)
 				session.socket.Next()
 				session.socket.Send(pongFrame())
@@ -174,7 +175,7 @@ func TestSocketCloses(t *testing.T) {
 			{"4321", closeBody(4321, ""), 4321},
 		} {
 			t.Run("by the client "+tc.name, func(t *testing.T) {
-				e := newEdge(t, edgeConfig(), withTLS)
+				e := newEdge(t, edgeConfig(), over)
 				client, session := e.dial(t, nil)
 				session.socket.Next()
 				client.send(join(masked(ws.OpClose, true, tc.body), masked(ws.OpText, true, pingJSON)))
@@ -188,7 +189,7 @@ func TestSocketCloses(t *testing.T) {
 }
 
 func TestSocketFailsWhoBreaksTheRules(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
+	transports(t, func(t *testing.T, over edgeLink) {
 		cfg := edgeConfig()
 		cfg.MaxMessageBytes = 1000
 		flood := []byte{}
@@ -208,7 +209,7 @@ func TestSocketFailsWhoBreaksTheRules(t *testing.T) {
 			{"too big", masked(ws.OpText, true, strings.Repeat("x", 300000)), 1009, protocol.CauseTooBig},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
-				e := newEdge(t, cfg, withTLS)
+				e := newEdge(t, cfg, over)
 				client, session := e.dial(t, nil)
 				session.socket.Next()
 				client.send(tc.in)
@@ -233,7 +234,7 @@ func TestSocketFailsWhoBreaksTheRules(t *testing.T) {
 }
 
 func TestSocketNoticesThatTheClientIsGone(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
+	transports(t, func(t *testing.T, over edgeLink) {
 		for name, leave := range map[string]func(net.Conn) error{
 			"fin": func(nc net.Conn) error { return nc.(interface{ CloseWrite() error }).CloseWrite() },
 			"rst": func(nc net.Conn) error {
@@ -245,7 +246,7 @@ func TestSocketNoticesThatTheClientIsGone(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				e := newEdge(t, edgeConfig(), withTLS)
+				e := newEdge(t, edgeConfig(), over)
 				client, session := e.dial(t, nil)
 				session.socket.Next()
 				require.NoError(t, leave(client.nc))
@@ -256,8 +257,8 @@ func TestSocketNoticesThatTheClientIsGone(t *testing.T) {
 }
 
 func TestOneWritePerFrame(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		client, session := e.dial(t, nil)
 		require.EqualValues(t, 1, e.metrics.writes.Load(), "the handshake")
 		for i := range 100 {
@@ -272,10 +273,10 @@ func TestOneWritePerFrame(t *testing.T) {
 // A client that stalls costs its outbox and no frame: what piled up comes as
 // few joined chunks, whole and in order.
 func TestChunksJoinBehindAStalledReader(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
+	transports(t, func(t *testing.T, over edgeLink) {
 		cfg := edgeConfig()
 		cfg.OutboxBytes = 4 << 20
-		e := newEdge(t, cfg, withTLS)
+		e := newEdge(t, cfg, over)
 		client, session := e.dial(t, nil)
 		const chunks = 3000
 		text := strings.Repeat("x", 1000)
@@ -311,8 +312,8 @@ func TestChunksJoinBehindAStalledReader(t *testing.T) {
 // A client that does not read is told so, as the last thing it finds when it
 // reads after all, and is cut.
 func TestSlowConsumer(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		client, session := e.dial(t, nil)
 		session.socket.Next()
 		text := strings.Repeat("x", 10000)
@@ -323,7 +324,7 @@ func TestSlowConsumer(t *testing.T) {
 			session.socket.Send(chunkFrame("a", uint64(sent), text))
 			require.LessOrEqual(t, e.metrics.outboxBytes.Load(), int64(edgeConfig().OutboxBytes+envelope+len(text)))
 		}
-		if !withTLS {
+		if over != overTLS {
 			session.wantClosed(t, protocol.CauseSlowConsumer) // at once: it does not wait for the client
 		}
 		op, payload := client.next()
@@ -334,17 +335,17 @@ func TestSlowConsumer(t *testing.T) {
 		require.Equal(t, ws.StatusCode(1013), code)
 		require.Equal(t, "SLOW_CONSUMER", reason)
 		client.wantEnd()
-		if withTLS {
+		if over == overTLS {
 			session.wantClosed(t, protocol.CauseSlowConsumer)
 		}
 	})
 }
 
 func TestALargeFramePassesAlone(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
+	transports(t, func(t *testing.T, over edgeLink) {
 		cfg := edgeConfig()
 		cfg.OutboxBytes = 10000
-		e := newEdge(t, cfg, withTLS)
+		e := newEdge(t, cfg, over)
 		client, session := e.dial(t, nil)
 		large := strings.Repeat("x", 3<<20)
 		c := session.socket.(*conn)
@@ -364,8 +365,8 @@ func TestALargeFramePassesAlone(t *testing.T) {
 // A panic of this socket's code ends this socket, tells its client, and shows
 // no value in the log.
 func TestAPanicEndsOneSocket(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		e.gateway.receive = func(*edgeSession, protocol.Request) { panic("sk-secret") }
 		client, session := e.dial(t, nil)
 		session.socket.Next()
@@ -385,25 +386,30 @@ func TestAPanicEndsOneSocket(t *testing.T) {
 }
 
 func TestAPanicInOpenEndsOneSocket(t *testing.T) {
-	e := newEdge(t, edgeConfig(), false)
-	open := e.gateway.opened
-	e.gateway.open = func(s *edgeSession) {
-		open <- s
-		panic("no")
-	}
-	client, _ := e.dial(t, nil)
-	_, frame := client.next()
-	require.Contains(t, frame, `"INTERNAL"`)
-	client.wantClose(1011, "INTERNAL")
-	client.wantEnd()
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
+		open := e.gateway.opened
+		e.gateway.open = func(s *edgeSession) {
+			open <- s
+			panic("no")
+		}
+		client, _ := e.dial(t, nil)
+		_, frame := client.next()
+		require.Contains(t, frame, `"INTERNAL"`)
+		client.wantClose(1011, "INTERNAL")
+		client.wantEnd()
+	})
 }
 
 // A thousand sockets, ended in every way, leave no goroutine and no descriptor.
 func TestSocketsLeaveNothingBehind(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	before := descriptors(t)
-	t.Run("thousand", func(t *testing.T) {
-		e := newEdge(t, edgeConfig(), false)
+	transports(t, func(t *testing.T, over edgeLink) {
+		if over == overTLS {
+			return // a goroutine for each, as over TCP; a thousand handshakes say nothing more
+		}
+		e := newEdge(t, edgeConfig(), over)
 		for round := range 10 {
 			sessions := make([]*edgeSession, 0, 100)
 			clients := make([]*edgeClient, 0, 100)
@@ -461,10 +467,11 @@ func descriptors(t testing.TB) int {
 // off: go test -bench Idle -benchtime 1x ./transport
 func BenchmarkIdleConnection(b *testing.B) {
 	const sockets = 2000
-	for _, talked := range []bool{false, true} {
-		b.Run("talked="+strconv.FormatBool(talked), func(b *testing.B) {
+	for i, talked := range []bool{false, true, false, true} {
+		over := []edgeLink{overTCP, overLoop}[i/2]
+		b.Run([]string{"tcp", "loop"}[i/2]+"/talked="+strconv.FormatBool(talked), func(b *testing.B) {
 			for b.Loop() {
-				e := newEdge(b, edgeConfig(), false)
+				e := newEdge(b, edgeConfig(), over)
 				e.gateway.receive = func(s *edgeSession, _ protocol.Request) { s.socket.Next() }
 				ends := bareEnds(b, sockets)
 				clients := make([]*edgeClient, sockets)

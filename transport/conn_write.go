@@ -1,16 +1,10 @@
 package transport
 
 import (
-	"net"
-
 	"github.com/gobwas/ws"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
-
-// streamWrite is the most that a flusher without a descriptor writes at once:
-// one TLS record, so that progress is seen.
-const streamWrite = 16 << 10
 
 // Send implements Socket. With nothing waiting the frame goes out in one
 // write(2) on the caller's goroutine; otherwise it is queued.
@@ -20,7 +14,7 @@ func (c *conn) Send(f *protocol.Frame) {
 	if c.state.phase != phaseOpen {
 		return
 	}
-	if !c.outbox().add(f, c.state.flushing || !c.raw.ok()) {
+	if !c.outbox().add(f, c.state.flushing || !c.link.direct()) {
 		c.slow()
 		return
 	}
@@ -60,12 +54,12 @@ func (c *conn) queueControl(frame []byte) {
 // push writes what the kernel takes now and leaves the rest to a flusher.
 func (c *conn) push() {
 	if !c.state.flushing {
-		if c.raw.ok() {
+		if c.link.direct() {
 			c.writeNow()
 		}
 		if c.state.out != nil {
 			c.state.flushing = true
-			go c.flush()
+			c.link.flush()
 		}
 	}
 	c.account()
@@ -75,7 +69,7 @@ func (c *conn) push() {
 func (c *conn) writeNow() {
 	b := c.state.out.take(0)
 	c.set.metrics.writes.Add(1)
-	n, err := c.raw.write(b, c.set.buffers)
+	n, err := c.link.offer(b)
 	c.wrote(n, err)
 }
 
@@ -107,16 +101,8 @@ func (c *conn) emptied() {
 	switch {
 	case c.state.cutAfter:
 		c.kill()
-	case c.state.halfOpen && c.raw.ok():
-		c.shutWrite()
-	}
-}
-
-// shutWrite ends our direction: the peer reads its end right behind the close
-// frame. On TLS it writes, and may therefore wait.
-func (c *conn) shutWrite() {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // where it fails the close timeout ends the socket
+	case c.state.halfOpen && c.link.direct():
+		c.link.shutWrite()
 	}
 }
 
@@ -142,8 +128,8 @@ func (c *conn) slow() {
 	out := c.outbox()
 	out.abandon()
 	out.addEncoded(appendClose(nil, ws.StatusCode(protocol.Lookup(protocol.SlowConsumer).Close), string(protocol.SlowConsumer)))
-	setSendBuffer(c.nc, 2*sendBuffer+2*out.pending())
-	if c.raw.ok() {
+	c.link.room(2*sendBuffer + 2*out.pending())
+	if c.link.direct() {
 		c.writeNow()
 	}
 	if c.state.out != nil {
@@ -152,31 +138,9 @@ func (c *conn) slow() {
 	c.account()
 }
 
-// setSendBuffer bounds the kernel's queue where there is one to bound.
-func setSendBuffer(nc net.Conn, bytes int) {
-	if inner, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = inner.NetConn()
-	}
-	if tcp, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
-		_ = tcp.SetWriteBuffer(bytes) // the kernel's own bound holds where this one is refused
-	}
-}
-
-// flush is the flusher goroutine: it writes until nothing waits.
-func (c *conn) flush() {
-	defer c.guard()
-	if !c.raw.ok() {
-		c.flushStream()
-		return
-	}
-	if err := c.raw.whenWritable(c.flushRaw); err != nil {
-		c.cut(protocol.CauseGone) // killed, as a rule: then the cause is known already
-	}
-}
-
-// flushRaw writes until the kernel takes no more or nothing waits. It runs in
-// the poller's hands, whenever the descriptor becomes writable.
-func (c *conn) flushRaw(write func([]byte) (int, error)) (done bool) {
+// writable writes until the kernel takes no more or nothing waits, and tells
+// whether it is the latter.
+func (c *conn) writable(write func([]byte) (int, error)) (done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.account()
@@ -192,22 +156,7 @@ func (c *conn) flushRaw(write func([]byte) (int, error)) (done bool) {
 	return true
 }
 
-// flushStream does the same where writing may wait: outside the lock, a record
-// at a time.
-func (c *conn) flushStream() {
-	for {
-		b := c.lend()
-		if b == nil {
-			return
-		}
-		n, err := c.nc.Write(b)
-		if c.giveBack(n, err) {
-			c.shutWrite()
-		}
-	}
-}
-
-// lend takes bytes to write; nil ends the flusher.
+// lend takes bytes to a write that may wait; nil ends the flusher.
 func (c *conn) lend() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()

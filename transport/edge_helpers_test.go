@@ -94,24 +94,42 @@ func (l *lockedBuffer) String() string {
 func edgeConfig() WebSocketConfig {
 	return WebSocketConfig{
 		MaxMessageBytes: 256 << 10, OutboxBytes: 256 << 10,
-		PingInterval: 25 * time.Second, PongTimeout: 10 * time.Second, HandshakeTimeout: 5 * time.Second,
+		PingInterval: 25 * time.Second, PongTimeout: 10 * time.Second, HandshakeTimeout: 5 * time.Second, Reader: ReaderGoroutine,
 	}
 }
 
-func newEdge(t testing.TB, cfg WebSocketConfig, withTLS bool) *edge {
+// edgeLink is the way that a socket's bytes take.
+type edgeLink uint8
+
+const (
+	overTCP edgeLink = iota
+	overTLS
+	overLoop
+)
+
+func newEdge(t testing.TB, cfg WebSocketConfig, over edgeLink) *edge {
+	cfg.Reader = ReaderGoroutine
+	if over == overLoop {
+		cfg.Reader = ReaderLoop
+	}
 	e := &edge{gateway: &edgeGateway{opened: make(chan *edgeSession, 2000)}, log: new(lockedBuffer)}
 	e.sockets = newSockets(cfg, e.gateway, zerolog.New(e.log), new(edgeMetrics))
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.serve(w, r, protocol.Client{Connection: "c1", Address: "127.0.0.1", Session: "s1"})
 	}))
-	if withTLS {
+	if over == overTLS {
 		e.server.StartTLS()
 	} else {
 		e.server.Start()
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background()) // not t's, which ends before the sockets do
 	swept := make(chan struct{})
 	go func() { defer close(swept); e.run(ctx) }()
+	require.NoError(t, e.openLoops())
+	var looping sync.WaitGroup
+	for _, l := range e.loops {
+		looping.Go(func() { l.run(ctx) })
+	}
 	t.Cleanup(func() {
 		stop, done := context.WithTimeout(context.Background(), time.Second)
 		defer done()
@@ -120,6 +138,7 @@ func newEdge(t testing.TB, cfg WebSocketConfig, withTLS bool) *edge {
 		require.Zero(t, e.metrics.outboxBytes.Load(), "the gauge returns to zero")
 		cancel()
 		<-swept
+		looping.Wait()
 		e.server.Close()
 	})
 	return e

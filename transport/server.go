@@ -137,7 +137,11 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	bound, err := s.bindAll(ctx, *c)
+	if err == nil && s.sockets != nil {
+		err = s.sockets.openLoops()
+	}
 	if err != nil {
+		closeAll(bound)
 		return err
 	}
 	run, stop := context.WithCancel(context.Background())
@@ -146,6 +150,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.stop = stop
 	if s.sockets != nil {
 		s.tasks = append(s.tasks, s.spawn("sockets", func() { s.sockets.run(run) }))
+		for _, l := range s.sockets.loops {
+			s.tasks = append(s.tasks, s.spawn("event loop", func() { l.run(run) }))
+		}
 	}
 	for _, l := range bound {
 		g := s.newServing(l, cert)
@@ -160,14 +167,14 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
+func closeAll(bound []*listener) {
+	for _, l := range bound {
+		_ = l.Close()
+	}
+}
+
+// bindAll returns what is bound already also where an error stopped it.
 func (s *Server) bindAll(ctx context.Context, c HTTPConfig) (bound []*listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range bound {
-				_ = l.Close()
-			}
-		}
-	}()
 	for _, address := range c.Listen {
 		l, err := bind(ctx, keyListen, address, s.log)
 		if err != nil {

@@ -2,6 +2,9 @@ package transport
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +26,10 @@ type sockets struct {
 	log     zerolog.Logger
 	metrics *edgeMetrics
 	buffers *buffers
+	loops   []*loop // none: a goroutine for each socket
 	tick    time.Duration
+
+	turn atomic.Uint64 // whose turn it is among the loops
 
 	// clock counts observed time for the sweep, in nanoseconds. See run.
 	clock atomic.Int64
@@ -43,6 +49,35 @@ func newSockets(cfg WebSocketConfig, gw Gateway, log zerolog.Logger, m *edgeMetr
 	}
 	s.clock.Store(int64(time.Second)) // not 0: a moment of 0 means none
 	return s
+}
+
+// openLoops makes as many event loops as there are processors, where the
+// configuration asks for them. The caller runs each until all sockets are gone.
+func (s *sockets) openLoops() error {
+	if s.cfg.Reader != ReaderLoop {
+		return nil
+	}
+	for range runtime.GOMAXPROCS(0) {
+		l, err := newLoop()
+		if err != nil {
+			return fmt.Errorf("websocket.reader: no event loop can be had here: %w; %s works everywhere", err, ReaderGoroutine)
+		}
+		s.loops = append(s.loops, l)
+	}
+	return nil
+}
+
+// newLink chooses an event loop where there is one and nothing has to be
+// decrypted.
+func (s *sockets) newLink(c *conn, nc net.Conn) link {
+	if tcp, ok := nc.(*net.TCPConn); ok && len(s.loops) > 0 {
+		k, err := s.loops[s.turn.Add(1)%uint64(len(s.loops))].link(c, tcp)
+		if err == nil {
+			return k
+		}
+		s.log.Debug().Err(err).Str("connection", c.id).Msg("Connection could not be moved to an event loop")
+	}
+	return newParked(c, nc)
 }
 
 // now is the sweep's clock: coarse, monotonic, and standing still while nobody

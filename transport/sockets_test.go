@@ -14,8 +14,8 @@ import (
 )
 
 func TestShutdownSaysGoodbye(t *testing.T) {
-	transports(t, func(t *testing.T, withTLS bool) {
-		e := newEdge(t, edgeConfig(), withTLS)
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
 		polite, told := e.dial(t, nil)
 		_, silent := e.dial(t, nil)
 		require.Equal(t, 2, e.count())
@@ -46,7 +46,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 }
 
 func TestShutdownOfNothingReturnsAtOnce(t *testing.T) {
-	e := newEdge(t, edgeConfig(), false)
+	e := newEdge(t, edgeConfig(), overTCP)
 	e.shutdown(t.Context())
 	e.shutdown(t.Context())
 }

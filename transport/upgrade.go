@@ -52,23 +52,24 @@ func early(rw *bufio.ReadWriter) []byte {
 // the first thing in the socket's queue.
 func (s *sockets) open(nc net.Conn, early []byte, key string, client protocol.Client) {
 	_ = nc.SetDeadline(time.Time{}) // net/http's; on a dead connection the reader finds out
-	setSendBuffer(nc, sendBuffer)
-	c := newConn(s, nc, client, early)
+	c := newConn(s, client, early)
+	c.link = s.newLink(c, nc)
+	c.link.room(sendBuffer)
 	if !s.add(c) {
-		_ = nc.Close() // shutdown began just now; nothing was promised yet
+		c.link.shut(false) // shutdown began just now; nothing was promised yet
 		return
 	}
 	s.metrics.handshakesOK.Add(1)
 	c.begin(appendAnswer(nil, key), client)
 }
 
-// begin runs on net/http's goroutine, so that the reader's stack stays small.
+// begin runs on net/http's goroutine, so that a parked reader's stack stays small.
 func (c *conn) begin(answer []byte, client protocol.Client) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.crashed(p)
 		}
-		go c.receive()
+		c.link.start()
 	}()
 	c.mu.Lock()
 	c.outbox().addAnswer(answer)

@@ -74,11 +74,9 @@ func goStatements() []string {
 		"cmd/troupe-fleet/crew.go",    // crew.start: the harness's guarded way
 		"cmd/troupe/chatcmd_conn.go",
 		"cmd/troupe/chatcmd_turn.go",
-		"cmd/troupe/cli.go",    // signals
-		"transport/server.go",  // Server.spawn: accept loops and the sweep
-		"transport/upgrade.go", // one reader a socket
-		"transport/conn_read.go",
-		"transport/conn_write.go", // a flusher while a socket is full
+		"cmd/troupe/cli.go",   // signals
+		"transport/server.go", // Server.spawn: accept loops and the sweep
+		"transport/parked.go", // one reader a socket, a flusher while it is full
 	}
 }
 

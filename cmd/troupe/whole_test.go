@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func (w *whole) logged(message string) (out []map[string]any) {
 // configuration and the options first.
 func start(t *testing.T, change ...func(*appOptions)) *whole {
 	t.Helper()
-	c, _, err := config.Load(config.Sources{Args: []string{"--http.listen=127.0.0.1:0"}, Env: []string{}})
+	c, _, err := config.Load(config.Sources{Args: []string{"--http.listen=127.0.0.1:0"}, Env: underTest()})
 	require.NoError(t, err)
 	log := &lockedBuffer{}
 	o := appOptions{Role: roleServe, Config: c, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test"}
@@ -56,6 +57,15 @@ func start(t *testing.T, change ...func(*appOptions)) *whole {
 		require.Eventually(t, func() bool { return a.gateway.actors.Health().Workers == 1 }, 5*time.Second, 5*time.Millisecond)
 	}
 	return w
+}
+
+// underTest is what the environment asks the tests to run with: make test-loop
+// runs them a second time with the other reader.
+func underTest() []string {
+	if reader := os.Getenv("TROUPE_WEBSOCKET_READER"); reader != "" {
+		return []string{"TROUPE_WEBSOCKET_READER=" + reader}
+	}
+	return []string{}
 }
 
 // with bends the configuration.
