@@ -179,6 +179,7 @@ func (c *conn) failLocked(v *violation) {
 	if v.code != "" {
 		c.outbox().add(&protocol.Frame{Type: protocol.TypeError, Code: v.code, Message: c.explain(v)}, false)
 		c.set.metrics.framesOut.Add(1)
+		c.set.told(v.code)
 	}
 	c.queueControl(appendClose(nil, v.close, v.reason))
 }

@@ -94,6 +94,7 @@ func New(o Options) (*Server, error) {
 	s.gw = countedGateway{Gateway: o.Gateway, counts: s.counts}
 	s.cors = newCORS(s)
 	s.sockets = newSockets(o.WebSocket, s.gw, o.Log, s.edge)
+	s.sockets.told = s.counts.error
 	if err := s.registry.Register(newEdgeCollector(s.edge, s.counts)); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type sockets struct {
 	gateway Gateway
 	log     zerolog.Logger
 	metrics *edgeMetrics
+	told    func(protocol.Code) // counts an error frame that no session sent
 	buffers *buffers
 	loops   []*loop // none: a goroutine for each socket
 	tick    time.Duration
@@ -42,7 +43,7 @@ type sockets struct {
 
 func newSockets(cfg WebSocketConfig, gw Gateway, log zerolog.Logger, m *edgeMetrics) *sockets {
 	s := &sockets{
-		cfg: cfg, gateway: gw, log: log, metrics: m,
+		cfg: cfg, gateway: gw, log: log, metrics: m, told: func(protocol.Code) {},
 		buffers: newBuffers(),
 		tick:    tickFor(cfg),
 		conns:   make(map[*conn]struct{}),

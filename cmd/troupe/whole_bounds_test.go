@@ -211,6 +211,7 @@ func TestWhatBreaksAFrameRule(t *testing.T) {
 			require.Equal(t, []string{"error", tt.code}, []string{texts[0].Type, texts[0].Code})
 		})
 	}
+	require.Equal(t, "3", w.metric(`troupe_errors_total{code="MESSAGE_TOO_BIG"}`), "the socket itself said it")
 	c := w.wire("/ws/chat/s1", 0)
 	c.write(fragments(128))
 	require.Equal(t, "split", c.text().Content)
