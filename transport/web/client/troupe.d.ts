@@ -46,7 +46,7 @@ export interface ClientOptions extends AskOptions {
   transport?: "auto" | "websocket" | "http";
   /** Connect now, or with the first question. Default true: now. */
   connect?: boolean;
-  /** Bounds of what is sent along as `messages`: entries (256) and bytes of one whole frame (200,000). */
+  /** Bounds of what is sent along as `messages`: entries (256) and bytes of one whole frame (200,000; less once a server took less). */
   maxMessages?: number;
   maxFrameBytes?: number;
   /** The classes to use where the platform has none or others are wanted. */
@@ -194,7 +194,7 @@ export class TroupeError extends Error {
 
 export interface ClientEvents {
   state: (state: ConnectionState) => void;
-  /** An error frame that belongs to no answer. */
+  /** An error frame that is about no answer. */
   error: (error: TroupeError) => void;
 }
 

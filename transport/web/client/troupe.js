@@ -18,11 +18,14 @@ const FIRST_BYTE = 20_000; // of a stream
 const STREAM_QUIET = 30_000; // twice the server's comments
 const PLAIN_PATIENCE = 120_000; // for an answer in one object
 const ACCEPT_PATIENCE = 2_000; // for the run that is to be stopped
+const STEADY = 5_000; // of a socket
 
-const TRIES = 5; // over HTTP, without progress
+const AGREE = 100; // milliseconds for two first tabs to know one another's words
+const TRIES = 5; // without progress
 const MUTE = 3; // sockets in a row that open and end without a word
+const RUNS = 8; // of one answer: the protocol moves it once
 
-// ---------------------------------------------------------------- errors
+// --- errors
 
 const words = (text) => new Set(text.split(/\s+/));
 
@@ -31,22 +34,21 @@ const RETRYABLE = words(`CONNECTION_LIMIT_EXCEEDED CONNECTION_RATE_EXCEEDED SESS
   PROVIDER_INTERRUPTED WORKER_LOST INTERNAL SLOW_CONSUMER IDLE_TIMEOUT SHUTTING_DOWN
   NOT_REACHABLE WEBSOCKET_BLOCKED CONNECTION_LOST`);
 const WAIT = words("RUN_IN_PROGRESS NO_WORKERS BUS_UNAVAILABLE NOT_REACHABLE WEBSOCKET_BLOCKED");
-const FIX = words(`ORIGIN_NOT_ALLOWED INVALID_SESSION INVALID_PRODUCT PRODUCT_NOT_FOUND INVALID_MESSAGE UNSUPPORTED_TYPE
-  UNKNOWN_PROVIDER UNKNOWN_MODEL MESSAGE_TOO_BIG PROVIDER_UNAUTHORIZED PROVIDER_REJECTED INVALID_OPTION`);
+const FIX = /^(INVALID|UNKNOWN|UNSUPPORTED)_|^(ORIGIN_NOT_ALLOWED|PRODUCT_NOT_FOUND|MESSAGE_TOO_BIG|PROVIDER_UNAUTHORIZED|PROVIDER_REJECTED)$/;
 
 /** The door is closed for good. */
 const REFUSED = words("ORIGIN_NOT_ALLOWED UNAUTHORIZED FORBIDDEN INVALID_SESSION INVALID_PRODUCT PRODUCT_NOT_FOUND");
 /** The door is closed for a while. */
 const LATER = words("CONNECTION_LIMIT_EXCEEDED CONNECTION_RATE_EXCEEDED SESSION_LIMIT_EXCEEDED SHUTTING_DOWN");
-/** Without the name of a turn: the question that was sent last is to blame. */
-const BLAMES_FRAME = words("MESSAGE_TOO_BIG INVALID_MESSAGE UNSUPPORTED_TYPE");
+/** Without the name of a turn: a question is to blame. */
+const BLAMES_FRAME = words("INVALID_MESSAGE UNSUPPORTED_TYPE");
 
 export class TroupeError extends Error {
   constructor(code, message, more = {}) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     const { retryable = RETRYABLE.has(code), retryAfter = 0, partial = "", config = "", env = "", origin = "", status = 0 } = more;
     const { retryAt = retryAfter > 0 ? Date.now() + retryAfter * 1000 : 0 } = more;
-    const advice = FIX.has(code) ? "fix" : WAIT.has(code) ? "wait" : retryable ? "retry" : "tell";
+    const advice = FIX.test(code) ? "fix" : WAIT.has(code) ? "wait" : retryable ? "retry" : "tell";
     Object.assign(this, { code, retryable, retryAfter, retryAt, partial, advice, config, env, origin, status });
   }
 
@@ -54,14 +56,14 @@ export class TroupeError extends Error {
 }
 
 function errorOf(frame, { status, headers } = {}) {
-  const { code, message = code, retryable, config, env, origin } = frame;
-  const wait = Number(frame.retry_after ?? headers?.get("Retry-After"));
-  const seconds = wait > 0 && wait < Infinity ? Math.ceil(wait) : 0;
-  return new TroupeError(String(code), String(message), { retryable, retryAfter: seconds, config, env, origin, status });
+  const { code = "INTERNAL", message = code, retryable, config, env, origin } = frame;
+  const wait = frame.retry_after ?? Number(headers?.get("Retry-After"));
+  const retryAfter = isCount(wait) ? wait : 0;
+  return new TroupeError(code, message, { retryable, retryAfter, config, env, origin, status });
 }
 
 const isHealth = (body) => typeof body?.status === "string";
-const isError = (body) => body?.type === "error" && typeof body.code === "string";
+const isError = (body) => body?.type === "error" && body.code !== undefined;
 
 const invalid = (message) => new TroupeError("INVALID_OPTION", message);
 const closed = () => new TroupeError("CLOSED", "The client was closed.");
@@ -79,17 +81,16 @@ function blocked(status, opens) {
   return new TroupeError("WEBSOCKET_BLOCKED", `${how}, though the server answers (${plain}). Usually a proxy in between is the cause.`, { status });
 }
 
-// --------------------------------------------------------------- helpers
+// --- helpers
 
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$/;
 const CLIENT_KEY = /^\S{22,}$/;
-const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 function random(length) {
-  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => ALPHABET[byte & 63]).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => (byte & 31).toString(32)).join("");
 }
 
-/** A timer. Only where somebody waits for it does it keep a Node process alive. */
+/** Keeps a Node process alive only where it is awaited. */
 function later(run, ms, awaited = false) {
   const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
   if (!awaited) timer.unref?.();
@@ -102,7 +103,7 @@ const backoff = (attempt) => Math.random() * Math.min(BACKOFF_CAP, BACKOFF_BASE 
 const encoder = new TextEncoder();
 const bytes = (value) => encoder.encode(JSON.stringify(value)).length;
 
-/** What it returns, null where it throws. */
+/** null where it throws. */
 function attempt(run) {
   try {
     return run();
@@ -111,11 +112,24 @@ function attempt(run) {
   }
 }
 
-const parse = (text) => attempt(() => JSON.parse(text));
+const TEXTS = words("code message config env origin run_id content full_response partial finish_reason provider model");
+const COUNTS = words("seq from position after_ms retry_after attempts");
+const isCount = (value) => Number.isInteger(value) && value >= 0 && value <= 1e9; // as seconds still a date
+
+/** Takes away what is not as the protocol says. */
+function shaped(frame) {
+  for (const name of TEXTS) if (typeof frame[name] !== "string") delete frame[name];
+  for (const name of COUNTS) if (!isCount(frame[name])) delete frame[name];
+  if (!/^[!-~]{1,256}$/.test(frame.run_id)) delete frame.run_id; // a header could not hold it
+  if (!isCount(frame.usage?.input_tokens) || !isCount(frame.usage.output_tokens)) delete frame.usage;
+  return frame;
+}
+
+const parse = (text) => attempt(() => shaped(JSON.parse(text)));
 
 const browserStorage = () => attempt(() => (typeof document === "object" ? globalThis.localStorage : null));
 
-/** A stored value, or a new one. A storage that is closed to us is done without. */
+/** The storage may be closed to us. */
 function kept(storage, key, valid, make) {
   const found = attempt(() => storage?.getItem(key));
   if (typeof found === "string" && valid.test(found)) return found;
@@ -126,6 +140,7 @@ function kept(storage, key, valid, make) {
 
 class Events {
   #listeners = new Map();
+  #untold = [];
 
   on(name, listener) {
     const list = this.#listeners.get(name) ?? new Set();
@@ -133,21 +148,26 @@ class Events {
     return () => void list.delete(listener);
   }
 
-  /** A listener's exception goes to the platform, not into the connection. */
-  emit(name, ...args) {
+  /** What a listener sets off is told after what it was told. */
+  emit(...event) {
+    if (this.#untold.push(event) > 1) return;
+    for (; this.#untold.length > 0; this.#untold.shift()) this.#tell(...this.#untold[0]);
+  }
+
+  #tell(name, ...args) {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {
         listener(...args);
       } catch (error) {
         queueMicrotask(() => {
-          throw error;
+          throw error; // for the platform, not for us
         });
       }
     }
   }
 }
 
-/** Bytes of a text/event-stream in, the data of its events out. */
+/** The data of the events in a text/event-stream. */
 class EventStream {
   #decoder = new TextDecoder(); // takes a byte order mark away
   #line = "";
@@ -171,7 +191,7 @@ class EventStream {
   }
 }
 
-// ------------------------------------------------------------- questions
+// --- questions
 
 export function trimMessages(messages, { maxMessages, maxBytes }) {
   const sizes = messages.map((message) => bytes(message) + 1);
@@ -187,26 +207,17 @@ export function trimMessages(messages, { maxMessages, maxBytes }) {
   return messages.slice(start);
 }
 
-const FIELDS = {
-  provider: "provider",
-  model: "model",
-  system: "system",
-  temperature: "temperature",
-  maxTokens: "max_tokens",
-  reasoning: "reasoning",
-  apiKeys: "api_keys",
-  onDisconnect: "on_disconnect",
-};
+const FIELDS = words("provider model system temperature maxTokens reasoning apiKeys onDisconnect");
 
 function pick(options) {
   const picked = {};
-  for (const [name, field] of Object.entries(FIELDS)) {
-    if (options[name] != null) picked[field] = options[name];
+  for (const name of FIELDS) {
+    if (options[name] != null) picked[name.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)] = options[name];
   }
   return picked;
 }
 
-// --------------------------------------------------------------- answers
+// --- answers
 
 const ENDS = words("complete cancelled failed");
 const FRAME_STATES = words("queued waiting streaming");
@@ -224,10 +235,11 @@ class Answer {
   // For the ways that carry it.
   way = null;
   tried = false; // it may have been asked already
-  failures = 0; // over HTTP, since it last got on
+  failures = 0; // since it last got on
   timer;
 
   #events = new Events();
+  #runs = 0;
   #pieces = [];
   #readers = []; // iterators that wait for the next piece
   #question; // the chat frame, kept until it is accepted: it may hold keys
@@ -274,18 +286,23 @@ class Answer {
 
   get stopping() { return this.state === "stopping"; }
 
-  restore({ runId, seq, text }) {
-    this.runId = runId || "";
-    if (!this.runId) return;
-    this.seq = seq || 0;
-    this.text = text || "";
-    if (this.text) this.#pieces.push(this.text);
+  restore(saved) {
+    const { run_id, seq = 0, content = "" } = shaped({ run_id: saved.runId, seq: saved.seq, content: saved.text });
+    if (!run_id) return;
+    this.runId = run_id;
+    this.seq = seq;
+    this.text = content;
+    if (content) this.#pieces.push(this.text);
   }
 
   /** The chat frame. As a repeat it asks for what an earlier one may have started. */
-  question(repeat) {
+  question(repeat, client) {
+    this.#question = client.fit(this.#question);
     return { ...this.#question, repeat };
   }
+
+  /** Its frame holds earlier turns. */
+  get carries() { return this.#question?.messages.length > 0; }
 
   taken(way, via) {
     clearTimeout(this.timer);
@@ -315,7 +332,7 @@ class Answer {
         return;
       case "snapshot":
         this.#accepted(frame.run_id);
-        if (frame.seq > this.seq) this.#more(frame);
+        this.#more(frame);
         return;
       case "complete":
       case "cancelled":
@@ -332,29 +349,36 @@ class Answer {
     this.#finish("failed", new TroupeError(code, message, { ...error, cause, partial: this.text }));
   }
 
-  /** Stopped where the server need not, or cannot, be asked. */
+  /** What breaks every way is not sent for ever. */
+  giveUp() {
+    if (this.stopping) this.cancelled();
+    else this.fail(new TroupeError("CONNECTION_LOST", "The connection was lost each time the question was sent. Ask again."));
+  }
+
+  /** Where the server need not, or cannot, be asked. */
   cancelled() {
     this.#complete({ type: "cancelled" });
   }
 
   #accepted(runId) {
-    if (typeof runId !== "string" || runId === "") return;
     const news = runId !== this.runId;
+    if (!runId || (news && ++this.#runs > RUNS)) return;
     this.runId = runId;
-    this.failures = 0;
+    if (news) this.failures = 0;
     this.#question = null;
     if (this.state !== "streaming") this.#become(this.seq > 0 ? "streaming" : "waiting");
-    if (news) this.#events.emit("accepted", runId, this);
+    if (news && !this.#end) this.#events.emit("accepted", runId, this);
   }
 
   #thinks(piece) {
-    if (typeof piece !== "string" || piece === "") return;
+    if (!piece) return;
     this.reasoning += piece;
     this.failures = 0;
     this.#events.emit("reasoning", piece, this);
   }
 
   #more({ seq, content }) {
+    if (this.#end || !(seq > this.seq)) return;
     this.seq = seq;
     this.failures = 0;
     this.#become("streaming");
@@ -362,16 +386,16 @@ class Answer {
   }
 
   #say(piece) {
-    if (typeof piece !== "string" || piece === "") return;
+    if (this.#end || !piece) return;
     this.text += piece;
     this.#pieces.push(piece);
     this.#wakeReaders();
     this.#events.emit("text", piece, this);
   }
 
-  /** The server's whole text wins; what was read already is not said again. */
+  /** The server's whole text wins, though nothing is said twice. */
   #whole(text) {
-    if (typeof text !== "string") return;
+    if (text === undefined) return;
     if (text.startsWith(this.text)) this.#say(text.slice(this.text.length));
     else this.text = text;
   }
@@ -402,7 +426,7 @@ class Answer {
   }
 
   #become(state, position) {
-    if (this.stopping && !ENDS.has(state)) return; // until its end
+    if ((this.stopping || this.#end) && !ENDS.has(state)) return; // until and after its end
     if (state === this.state && position === this.position) return;
     this.state = state;
     this.position = position;
@@ -414,9 +438,8 @@ class Answer {
   }
 }
 
-// -------------------------------------------------------- the socket way
+// --- the socket way
 
-/** One WebSocket: it carries answers, and tells the client when it is lost. */
 class Socket {
   opened = false;
   heard = false;
@@ -426,8 +449,9 @@ class Socket {
   #client;
   #ws;
   #answers = new Map();
-  #sought = new Set(); // to be stopped, wherever they were asked
-  #last; // the question that was sent last
+  #sought = new Set(); // to be stopped, asked elsewhere
+  #asked = new Map(); // nothing heard of them; their bytes
+  #proven = Infinity; // when it was worth its opening
   #spoke = 0;
   #pinged = false;
   #leaving = false;
@@ -452,6 +476,7 @@ class Socket {
     this.#answers.set(answer.id, answer);
     const asked = answer.tried;
     answer.taken(this, "websocket");
+    if (answer.over) return;
     const { id, runId, seq } = answer;
     if (runId) {
       this.#send({ type: "resume", run_id: runId, after: seq, id, client_key: this.#client.key });
@@ -460,8 +485,9 @@ class Socket {
       this.#send({ type: "cancel", id, client_key: this.#client.key });
       return;
     } else {
-      this.#last = answer;
-      this.#send(answer.question(asked));
+      const question = answer.question(asked, this.#client);
+      this.#asked.set(answer, bytes(question));
+      this.#send(question);
     }
     if (answer.stopping) this.stop(answer);
   }
@@ -472,8 +498,12 @@ class Socket {
 
   drop(answer) {
     this.#answers.delete(answer.id);
+    this.#asked.delete(answer);
     if (this.#leaving) this.leave();
   }
+
+  /** The next one need not wait longer. */
+  get proven() { return Date.now() >= this.#proven; }
 
   /** Another one takes new questions. */
   leave() {
@@ -503,35 +533,50 @@ class Socket {
     clearTimeout(this.#admission);
     if (this.admitted || this.#gone) return;
     this.admitted = true;
+    this.#proven = Date.now() + STEADY;
     this.#client.admitted(this);
   }
 
   #message(frame) {
-    if (frame === null || typeof frame !== "object") return;
+    if (!frame) return;
     this.#spoke = Date.now();
     this.#pinged = false;
     this.heard = true;
     const answer = this.#answers.get(frame.id);
-    if (frame.type === "error" && frame.id === undefined) return this.#complaint(frame);
+    if (frame.type === "error" && frame.id == null) return this.#complaint(frame);
     this.reason = null;
+    if (frame.type === "reconnect") return this.#client.leave(this, frame.after_ms);
     this.#admit();
-    if (frame.type === "reconnect") this.#client.leave(this, frame.after_ms);
-    else if (frame.type === "error" && LATER.has(frame.code) && !frame.run_id && answer) this.#moveOn(answer, frame);
-    else answer?.hear(frame);
+    this.#asked.delete(answer);
+    if (!answer) return;
+    if (frame.type === "error" && LATER.has(frame.code) && !frame.run_id) return this.#moveOn(answer, frame);
+    const { seq } = answer;
+    answer.hear(frame);
+    if (answer.over || answer.seq > seq) this.#proven = 0;
   }
 
-  /** An error that names no turn of this socket. */
+  /** It names no turn. */
   #complaint(frame) {
     if (frame.for === "resume") return this.#noResume(frame);
     if (frame.for === "cancel") return this.#noCancel(frame);
     const error = errorOf(frame);
     this.reason = error;
-    this.#client.complain(error);
-    if (BLAMES_FRAME.has(error.code)) this.#blame(error);
+    if (error.code === "MESSAGE_TOO_BIG") this.#lost(1009, error); // nothing is read any more
+    else if (BLAMES_FRAME.has(error.code)) this.#blame(error);
+    else this.#client.complain(error);
   }
 
+  /** Which question it was is not said. */
   #blame(error) {
-    if (this.#last?.way === this && this.#last.state === "sent") this.#last.fail(error);
+    const big = error.code === "MESSAGE_TOO_BIG";
+    const asked = [...this.#asked]; // the last one, or the largest
+    if (big) asked.sort((a, b) => a[1] - b[1]);
+    const [answer, size] = asked.at(-1) ?? [];
+    this.#asked.delete(answer);
+    if (!answer) this.#client.complain(error);
+    else if (big && this.#client.shorten(answer, size)) this.#proven = 0;
+    else if (answer.stopping) answer.cancelled();
+    else answer.fail(error);
   }
 
   #noResume(frame) {
@@ -564,7 +609,7 @@ class Socket {
   }
 
   #send(frame) {
-    attempt(() => this.#ws.send(JSON.stringify(frame))); // where it is closing, the next one says it
+    attempt(() => this.#ws.send(JSON.stringify(frame))); // it may be closing
   }
 
   #watch(ms) {
@@ -575,16 +620,19 @@ class Socket {
   #check() {
     const quiet = Date.now() - this.#spoke;
     if (this.#pinged) this.#lost(1006);
-    else if (quiet >= QUIET) this.probe();
+    else if (quiet >= QUIET || quiet < 0) this.probe(); // below 0: the clock was set back
     else this.#watch(QUIET - quiet);
   }
 
-  #lost(code) {
+  #lost(code, why = tooBig()) {
     if (!this.#detach()) return;
     if (this.#ws.terminate) this.#ws.terminate();
     else this.#ws.close();
-    if (code === 1009) this.#blame(tooBig());
-    for (const answer of this.#answers.values()) answer.released();
+    if (code === 1009) this.#blame(why);
+    for (const answer of this.#answers.values()) {
+      if (this.#asked.has(answer) && ++answer.failures > TRIES) answer.giveUp();
+      else answer.released();
+    }
     this.#answers.clear();
     this.#client.lost(this);
   }
@@ -601,9 +649,8 @@ class Socket {
   }
 }
 
-// ---------------------------------------------------------- the HTTP way
+// --- the HTTP way
 
-/** One request, which ends when nothing is heard for too long. */
 class Call {
   heard = false;
   silent = false;
@@ -652,10 +699,10 @@ class Http {
     this.#calls.delete(answer);
   }
 
-  /** One try. Without an end the client places the answer again. */
+  /** One try; without an end it is placed again. */
   async #carry(answer, call) {
     const plain = this.plain;
-    const again = {}; // when, if that is known, and what went wrong
+    const again = {}; // when, and what went wrong
     try {
       await this.#exchange(answer, call, plain, again);
     } catch (cause) {
@@ -683,7 +730,7 @@ class Http {
     const { id, runId, seq } = answer;
     const headers = { Accept: plain ? "application/json" : "text/event-stream" };
     if (runId) headers["Last-Event-ID"] = `${runId}:${seq}`;
-    const body = runId ? { id, client_key: this.#client.key } : answer.question(asked);
+    const body = runId ? { id, client_key: this.#client.key } : answer.question(asked, this.#client);
     const response = await this.#client.request("/api/chat", { body, headers, signal: call.signal });
     again.status = response.status;
     if (response.ok && /^text\/event-stream/i.test(response.headers.get("Content-Type") ?? "")) {
@@ -692,7 +739,8 @@ class Http {
     }
     const frame = parse(await response.text());
     const ends = frame?.type === "complete" || frame?.type === "cancelled";
-    if (ends || isError(frame)) this.#hear(answer, frame, again, response);
+    if (response.status === 413 && this.#client.shorten(answer, bytes(body))) again.wait = 0;
+    else if (ends || isError(frame)) this.#hear(answer, frame, again, response);
     else if (response.status === 413) answer.fail(tooBig());
     else if (response.ok && !plain) {
       this.plain = true;
@@ -727,9 +775,7 @@ class Http {
     } else if (LATER.has(error.code) && !frame.run_id) {
       again.wait = (error.retryAfter || 1) * 1000;
       this.#client.pause(error);
-    } else if (error.code === "SLOW_CONSUMER") {
-      again.wait = backoff(1);
-    } else {
+    } else if (error.code !== "SLOW_CONSUMER") {
       answer.fail(error, frame.partial);
     }
   }
@@ -743,7 +789,7 @@ class Http {
   }
 }
 
-// ------------------------------------------------------------ the client
+// --- the client
 
 function baseOf(given) {
   const url = attempt(() => new URL(given ?? globalThis.location.origin));
@@ -758,7 +804,9 @@ export class Troupe {
 
   #options;
   #defaults;
+  #frameBytes; // that the server takes
   #key;
+  #path;
   #WebSocket;
   #noSocket; // why there is none to be had, ever
   #fetch;
@@ -766,30 +814,51 @@ export class Troupe {
   #state = { is: "idle" };
   #answers = new Set();
   #http;
-  #socket = null; // the one for new questions, open or on its way
-  #leaving = new Set(); // those that only bring to an end what they carry
+  #socket = null; // for new questions
+  #leaving = new Set(); // they bring to an end what they carry
+  #agreeing = false;
   #examination = null;
   #wake; // the next attempt
-  #attempt = 0; // failed ones in a row
+  #attempt = 0; // in vain, in a row
   #mute = 0;
-  #blocked = 0; // handshakes in a row that failed though the server answers
+  #blocked = 0; // handshakes in a row, though the server answers
   #httpWait = 0;
   #unlisten = () => {};
 
   constructor(options = {}) {
     this.#options = { maxMessages: 256, maxFrameBytes: 200_000, ...options };
+    this.#frameBytes = this.#options.maxFrameBytes;
     this.#defaults = { on_disconnect: "continue", ...pick(options) };
     this.url = baseOf(options.url);
     this.product = options.product ?? undefined;
     const storage = options.storage === undefined ? browserStorage() : options.storage;
-    this.session = options.session ?? kept(storage, "troupe.session", LABEL, () => `s${random(21)}`);
-    this.#key = options.clientKey ?? kept(storage, "troupe.client_key", CLIENT_KEY, () => random(32));
-    if (this.#key.length < 22) throw invalid("clientKey must have at least 22 characters.");
+    const first = options.storage === undefined && storage && !attempt(() => storage.getItem("troupe.session"));
+    this.#identify(storage);
     this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
     this.#http = new Http(this);
     this.#chooseTransport(options.transport ?? "auto");
     this.#listen();
-    if (options.connect !== false) this.connect();
+    if (first) this.#agree(storage, options.connect !== false);
+    else if (options.connect !== false) this.connect();
+  }
+
+  #identify(storage) {
+    const { session, clientKey } = this.#options;
+    this.session = session ?? kept(storage, "troupe.session", LABEL, () => `s${random(21)}`);
+    this.#key = clientKey ?? kept(storage, "troupe.client_key", CLIENT_KEY, () => random(32));
+    if (this.#key.length < 22) throw invalid("clientKey must have at least 22 characters.");
+    const labels = this.product === undefined ? [this.session] : ["customer", this.product, this.session];
+    this.#path = `/ws/chat/${labels.map(encodeURIComponent).join("/")}`;
+  }
+
+  /** Two first tabs may open at once: what was stored last is who they both are. */
+  #agree(storage, connect) {
+    this.#agreeing = true;
+    later(() => {
+      this.#agreeing = false;
+      this.#identify(storage);
+      if (connect || this.#answers.size > 0) this.connect();
+    }, AGREE, true);
   }
 
   get state() { return this.#state; }
@@ -811,7 +880,7 @@ export class Troupe {
   async health() { return this.#get("/api/health", isHealth); }
 
   connect() {
-    if (this.#state.is === "closed" || this.#socket || this.#examination) return;
+    if (this.#state.is === "closed" || this.#socket || this.#examination || this.#agreeing) return;
     this.#open();
   }
 
@@ -825,7 +894,7 @@ export class Troupe {
 
   get key() { return this.#key; }
 
-  /** A request; with a body it is a POST, and says who asks. */
+  /** With a body it is a POST. */
   request(path, { body, headers, ...init }) {
     const who = { session_id: this.session, product_id: this.product };
     if (body) {
@@ -836,14 +905,13 @@ export class Troupe {
     return this.#fetch(this.url + path, { cache: "no-store", ...init });
   }
 
-  /** Status and body of a short request; status 0 where nobody answers. */
+  /** A short request; status 0 where nobody answers. */
   async look(path, body, credentials = "same-origin") {
     const call = new Call();
     call.within(OPEN_PATIENCE);
     try {
       const response = await this.request(path, { body, credentials, signal: call.signal });
-      const { status, headers } = response;
-      return { status, headers, body: parse(await response.text()) };
+      return { status: response.status, headers: response.headers, body: parse(await response.text()) };
     } catch (cause) {
       return { status: 0, body: null, cause };
     } finally {
@@ -851,7 +919,7 @@ export class Troupe {
     }
   }
 
-  /** Gives an answer to the open way, or lets it wait for one. */
+  /** To the open way; else it waits for one. */
   place(answer) {
     if (answer.over || answer.way) return;
     const { is, why } = this.#state;
@@ -868,20 +936,22 @@ export class Troupe {
 
   admitted(socket) {
     if (socket !== this.#socket) return;
-    this.#attempt = this.#blocked = this.#httpWait = 0;
+    this.#blocked = this.#httpWait = 0;
     if (socket.heard) this.#mute = 0;
     this.#http.plain = false;
     this.#become({ is: "connected" });
     this.#placeAll();
   }
 
-  /** The server asks to come again. What streams is heard to its end. */
+  /** What streams is heard to its end. */
   leave(socket, ms) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     this.#leaving.add(socket);
     socket.leave();
-    this.#sleep(ms > 0 && ms < Infinity ? ms : 0, goingAway());
+    if (socket.proven) this.#attempt = 0;
+    const least = this.#attempt++ && backoff(this.#attempt); // another one just did
+    this.#sleep(Math.max(least, ms ?? 0), goingAway());
   }
 
   left(socket) { this.#leaving.delete(socket); }
@@ -903,6 +973,18 @@ export class Troupe {
 
   pause(error) {
     if (this.#state.is === "http" && !this.#socket && !this.#examination) this.#wait(error);
+  }
+
+  /** Without the earlier turns that make it too big. */
+  fit(question) {
+    const maxBytes = this.#frameBytes - bytes({ ...question, messages: [] }) + 2;
+    return { ...question, messages: trimMessages(question.messages, { ...this.#options, maxBytes }) };
+  }
+
+  /** It was too big. False where nothing can be left out. */
+  shorten(answer, size) {
+    if (answer.carries) this.#frameBytes = Math.min(this.#frameBytes, size >> 1);
+    return answer.carries;
   }
 
   /** A request failed: is there still a server? */
@@ -936,14 +1018,11 @@ export class Troupe {
   }
 
   #frame(id, content, options) {
-    const { maxMessages, maxFrameBytes } = this.#options;
-    const frame = { type: "chat", id, content, messages: [], repeat: false, client_key: this.#key, ...this.#defaults, ...pick(options) };
+    const messages = (options.messages ?? []).map(({ role, content }) => ({ role, content }));
+    const alone = { type: "chat", id, content, messages: [], repeat: false, client_key: this.#key, ...this.#defaults, ...pick(options) };
     if (typeof id !== "string" || id === "" || [...id].length > 64) return { problem: invalid("id must have 1 to 64 characters.") };
-    const size = bytes(frame);
-    if (size > maxFrameBytes) return { problem: tooBig() };
-    const earlier = (options.messages ?? []).map(({ role, content }) => ({ role, content }));
-    frame.messages = trimMessages(earlier, { maxMessages, maxBytes: maxFrameBytes - size + 2 });
-    return { frame };
+    if (bytes(alone) > this.#options.maxFrameBytes) return { problem: tooBig() };
+    return { frame: this.fit({ ...alone, messages }) };
   }
 
   #placeAll() {
@@ -973,16 +1052,11 @@ export class Troupe {
     };
   }
 
-  /** Network or user are back. A time that the server named is kept. */
+  /** A time that the server named is kept. */
   #nudge() {
     const { is, why } = this.#state;
     if (this.#socket) this.#socket.probe();
     else if ((is === "waiting" && !why.retryAfter) || (is === "http" && !this.#noSocket)) this.connect();
-  }
-
-  #path() {
-    const place = this.product === undefined ? "" : `customer/${encodeURIComponent(this.product)}/`;
-    return `/ws/chat/${place}${encodeURIComponent(this.session)}`;
   }
 
   #open() {
@@ -994,7 +1068,7 @@ export class Troupe {
     }
     this.#connecting();
     try {
-      this.#socket = new Socket(this, this.#WebSocket, this.url.replace(/^http/, "ws") + this.#path());
+      this.#socket = new Socket(this, this.#WebSocket, this.url.replace(/^http/, "ws") + this.#path);
     } catch {
       void this.#examine();
     }
@@ -1005,7 +1079,8 @@ export class Troupe {
     if (is !== "http" && is !== "connecting") this.#become({ is: "connecting", attempt: this.#attempt + 1 });
   }
 
-  #next({ opened, heard, reason }) {
+  #next({ opened, heard, reason, proven }) {
+    if (proven) this.#attempt = 0;
     this.#mute = heard || !opened ? 0 : this.#mute + 1;
     if (reason && REFUSED.has(reason.code)) this.refuse(reason);
     else if (!opened || this.#mute >= MUTE) void this.#examine(opened);
@@ -1013,14 +1088,14 @@ export class Troupe {
     else this.#wait(reason ?? new TroupeError("CONNECTION_LOST", "The connection was lost."));
   }
 
-  /** A page cannot see why a socket does not open: plain requests tell. */
+  /** A page cannot see why a socket does not open. */
   async #examine(opens = false) {
     const mine = {};
     this.#examination = mine;
     this.#connecting();
     // A browser tells a page's own origin only with a POST.
     const body = globalThis.location?.origin === new URL(this.url).origin ? {} : undefined;
-    const [plain, health] = await Promise.all([this.look(this.#path(), body, "omit"), this.look("/api/health", undefined, "omit")]);
+    const [plain, health] = await Promise.all([this.look(this.#path, body, "omit"), this.look("/api/health", undefined, "omit")]);
     if (this.#examination !== mine) return;
     this.#examination = null;
     const said = isError(plain.body) ? errorOf(plain.body, plain) : null;

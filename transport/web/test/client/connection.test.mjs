@@ -39,23 +39,35 @@ test("waits grow exponentially, with full jitter, up to 30 s", async (t) => {
   }
 });
 
-test("a connection that was admitted starts the waits anew: by a frame, or by 2 s", async (t) => {
-  clock(t);
-  for (const admitted of [(last) => last().admit(), async (last) => (last().open(), await pass(t, 2_000))]) {
-    const { troupe, last } = fakeClient(t);
-    for (let failed = 1; failed <= 3; failed++) {
+const worthIt = {
+  "it lasted 5 s": (t) => pass(t, 5_000),
+  "an answer got on": async (t, troupe, last) => {
+    troupe.chat("hello", { id: "q" });
+    await settle();
+    last().say({ type: "accepted", id: "q", run_id: "r" }, { type: "chunk", id: "q", seq: 1, content: "a" });
+  },
+};
+
+for (const [how, prove] of Object.entries(worthIt)) {
+  test(`a connection that was worth it starts the waits anew: ${how}`, async (t) => {
+    clock(t);
+    for (const admit of [(last) => last().admit(), async (last) => (last().open(), await pass(t, 2_000))]) {
+      const { troupe, last } = fakeClient(t);
+      for (let failed = 1; failed <= 3; failed++) {
+        last().end();
+        await settle();
+        assert.equal(troupe.state.attempt, failed);
+        await waited(t, troupe);
+      }
+      assert.deepEqual(troupe.state, { is: "connecting", attempt: 4 });
+      await admit(last);
+      assert.equal(troupe.state.is, "connected");
+      await prove(t, troupe, last);
       last().end();
-      await settle();
-      assert.equal(troupe.state.attempt, failed);
-      await waited(t, troupe);
+      assert.equal(troupe.state.attempt, 1);
     }
-    assert.deepEqual(troupe.state, { is: "connecting", attempt: 4 });
-    await admitted(last);
-    assert.equal(troupe.state.is, "connected");
-    last().end();
-    assert.equal(troupe.state.attempt, 1);
-  }
-});
+  });
+}
 
 test("silence is probed after 20 s, and 10 s later the socket is dead", async (t) => {
   clock(t);

@@ -100,3 +100,35 @@ test("a failed answer that nobody looks at is no unhandled rejection", async (t)
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(unhandled, []);
 });
+
+test("two first tabs that open at once agree on one session", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const values = new Map();
+  const storage = { getItem: (key) => values.get(key) ?? null, setItem: (key, value) => void values.set(key, value) };
+  const blind = { getItem: () => null, setItem: storage.setItem }; // neither sees yet what the other has stored
+  const opened = [];
+  class Socket {
+    constructor(url) {
+      opened.push(url);
+    }
+    close() {}
+  }
+  let seen = blind;
+  globalThis.document = new EventTarget();
+  Object.defineProperty(globalThis, "localStorage", { configurable: true, get: () => ({ getItem: (key) => seen.getItem(key), setItem: (key, value) => seen.setItem(key, value) }) });
+  t.after(() => {
+    delete globalThis.document;
+    delete globalThis.localStorage;
+  });
+  const tabs = [1, 2].map(() => new Troupe({ url: "http://troupe.test", WebSocket: Socket, fetch: async () => new Response() }));
+  const answers = tabs.map((tab) => tab.chat("early"));
+  assert.notEqual(tabs[0].session, tabs[1].session);
+  assert.equal(opened.length, 0);
+  seen = storage;
+  t.mock.timers.tick(100);
+  assert.equal(tabs[0].session, tabs[1].session);
+  assert.equal(tabs[0].session, values.get("troupe.session"));
+  assert.deepEqual(opened, Array(2).fill(`ws://troupe.test/ws/chat/${tabs[0].session}`));
+  for (const tab of tabs) tab.close();
+  for (const answer of answers) await answer.result.catch(() => {});
+});

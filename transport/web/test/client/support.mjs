@@ -81,6 +81,10 @@ export async function ended(troupe, outcome, atLeast = 0) {
   }
 }
 
+/** How many frames were too big: a socket ends with one. */
+export const tooBig = async (troupe) =>
+  (await metric(troupe, "troupe_errors_total", 'code="MESSAGE_TOO_BIG"')) + (await metric(troupe, "troupe_protocol_errors_total"));
+
 async function metric(troupe, family, label = "") {
   let sum = 0;
   for (const line of (await (await troupe.get("/metrics")).text()).split("\n")) {

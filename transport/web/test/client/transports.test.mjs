@@ -1,6 +1,7 @@
 // Where no WebSocket gets through: server-sent events, then plain JSON, and back.
 import assert from "node:assert/strict";
 import test from "node:test";
+import WebSocket from "ws";
 import { client, count, failure, hurry, next, pieces, proxy, ended, reaches, running, server } from "./support.mjs";
 
 const troupe = await server({ faults: true });
@@ -108,16 +109,37 @@ test("a proxy that keeps streams to itself: the answer comes in one piece, asked
   assert.equal(second.via, "json");
 });
 
-test("without a WebSocket class, and by choice, the way is HTTP from the beginning", async (t) => {
-  for (const options of [{ WebSocket: undefined }, { transport: "http" }]) {
+for (const [how, options] of Object.entries({ "without a WebSocket class": { WebSocket: undefined }, "by choice": { transport: "http" } })) {
+  test(`${how} the way is HTTP from the beginning`, async (t) => {
+    withoutWebSocket(t);
     const chat = client(t, troupe, options);
-    if (options.transport === undefined && globalThis.WebSocket) continue; // this Node has one
     assert.equal(chat.state.is, "http");
+    assert.equal(chat.state.until, Infinity);
     const answer = chat.chat("hello");
     assert.equal((await answer.result).text, "hello");
     assert.equal(answer.via, "sse");
-  }
+    assert.deepEqual(chat.answers, []);
+  });
+}
+
+test("the platform's own WebSocket is used where there is one, and missed where nothing else will do", async (t) => {
+  withoutWebSocket(t);
+  assert.throws(() => client(t, troupe, { WebSocket: undefined, transport: "websocket" }), { code: "INVALID_OPTION" });
+  globalThis.WebSocket = WebSocket;
+  const answer = client(t, troupe, { WebSocket: undefined }).chat("hello");
+  assert.equal((await answer.result).text, "hello");
+  assert.equal(answer.via, "websocket");
 });
+
+/** Takes the platform's WebSocket away, which Node has since version 22, until the test ends. */
+function withoutWebSocket(t) {
+  const own = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+  delete globalThis.WebSocket;
+  t.after(() => {
+    delete globalThis.WebSocket;
+    if (own) Object.defineProperty(globalThis, "WebSocket", own);
+  });
+}
 
 test("errors over HTTP are the same", async (t) => {
   const chat = client(t, troupe, { transport: "http" });
