@@ -40,9 +40,10 @@ const Prefix = "/assets/"
 
 // Policy is the content security policy of every page. Only the sanitiser
 // makes HTML, which browsers with Trusted Types enforce; its policy is the one
-// that DOMPurify brings.
+// that DOMPurify brings. The policy "troupe" (lib/highlight.js) makes the
+// address of the highlighter's worker and no other.
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types dompurify"
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types dompurify troupe"
 
 // Site is all of it, ready to be served.
 type Site struct {

@@ -4,9 +4,11 @@ import { highlight } from "./highlight.js";
 
 // Characters that turn the direction of what follows, so that code reads otherwise than it runs.
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+const EACH_TURN = new RegExp(`(${TURNS.source})`);
+const MOST_BOXES = 1000;
 
 /** The frame around a <pre> with its <code>. */
-export function frame(pre, lang) {
+function frame(pre, lang) {
   const button = element("button", "copy quiet", "Copy code");
   button.type = "button";
   const caption = element("figcaption", "");
@@ -44,8 +46,10 @@ export async function colour(root) {
 
 async function colourOne(code) {
   const text = code.textContent;
+  mark(code); // at once: colours may have to wait
   const coloured = await highlight(text, languageOf(code));
-  if (coloured && code.textContent === text) code.replaceChildren(coloured);
+  if (!coloured || code.textContent !== text) return;
+  code.replaceChildren(coloured);
   mark(code);
 }
 
@@ -71,24 +75,35 @@ function languageOf(code) {
   return code?.className.match(/language-(\S+)/)?.[1] ?? "";
 }
 
-// Each turning character gets a box of its own: visible, and without power over what is outside.
+// Each turning character gets a box of its own: visible, and without power over what is outside. Where there are more
+// than anybody writes by accident, one box takes the rest.
 function mark(code) {
   if (!TURNS.test(code.textContent)) return;
   const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
   const texts = [];
   while (walker.nextNode()) texts.push(walker.currentNode);
-  for (const text of texts) if (!text.parentElement.matches(".turn")) markText(text);
+  let left = MOST_BOXES;
+  for (const text of texts) if (TURNS.test(text.data) && !text.parentElement.matches(".turn")) left -= markText(text, left);
 }
 
-function markText(text) {
-  for (let at = text.data.search(TURNS); at >= 0; at = text.data.search(TURNS)) {
-    const rest = text.splitText(at);
-    const after = rest.splitText(1);
-    const box = element("span", "turn", rest.data);
-    box.dataset.code = `U+${rest.data.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-    rest.replaceWith(box);
-    text = after;
-  }
+/** Marks so many of a text's turning characters one by one. How many these were. */
+function markText(text, most) {
+  const pieces = text.data.split(EACH_TURN); // plain, turn, plain, turn, …, plain
+  const count = Math.min(most, (pieces.length - 1) / 2);
+  const marked = pieces.slice(0, 2 * count).map((piece, i) => (i % 2 ? box(piece, nameOf(piece)) : piece));
+  const rest = pieces.slice(2 * count);
+  text.replaceWith(...marked, rest.length > 1 ? box(rest.join(""), "U+…") : rest[0]);
+  return count;
+}
+
+function box(text, name) {
+  const made = element("span", "turn", text);
+  made.dataset.code = name;
+  return made;
+}
+
+function nameOf(character) {
+  return `U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 function element(name, className, text = "") {

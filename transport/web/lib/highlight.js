@@ -1,10 +1,16 @@
 /**
- * Colours for code. The highlighter and each language come over the network when code of that language is first
- * met; where they do not come, the code stays as it is. A name from a text is only ever looked up in a list.
+ * Colours for code. The highlighter works in a thread of its own (highlight-worker.js), one block at a time, and only
+ * for so long: its grammars are regular expressions, and a text made for it keeps them busy for minutes. The thread is
+ * started, and each language comes over the network, when code of that language is first met; where they do not come,
+ * the code stays as it is. A name from a text is only ever looked up in a list.
  */
 import { sanitize } from "./sanitize.js";
 
-const LONGEST = 100 * 1024;
+const LONGEST = 20 * 1024; // characters of code
+const MOST = 4000; // spans: the sanitiser works in the page's own thread
+const DEADLINE = 500; // ms, from when the language is there
+const LOADING = 15_000; // ms, until it is there
+const REMEMBERED = 100; // texts that are hopeless
 
 // Languages there is a file for, each with the names people give it.
 const NAMES = `
@@ -22,34 +28,69 @@ for (const line of NAMES.trim().split(/\n|\|/)) {
   for (const name of [file, ...aliases]) FILES.set(name, file);
 }
 
-const loaded = new Map();
+let worker; // undefined: the next block starts one
+let last = Promise.resolve(); // the block that all further ones wait for
+const hopeless = new Set();
 
 /** The code with colours, as safe nodes; nothing where there are none for it. */
 export async function highlight(code, name) {
-  const file = FILES.get(name.toLowerCase());
-  if (!file || code.length > LONGEST) return null;
+  const language = FILES.get(name.toLowerCase());
+  if (!language || code.length > LONGEST || !address()) return null;
+  const html = await (last = last.then(() => colours(language, code)));
+  return html === null || html.split("<span", MOST + 2).length > MOST + 1 ? null : sanitize(html);
+}
+
+/** Its HTML, or null. Never rejects: the next block waits for it. */
+async function colours(language, code) {
+  const text = `${language}\n${code}`;
+  if (hopeless.has(text)) return null;
   try {
-    const core = await language(file);
-    return sanitize(core.highlight(code, { language: file, ignoreIllegals: true }).value);
+    worker ??= new Worker(address(), { type: "module" });
+    const { html, late } = await ask(worker, { language, code });
+    if (html !== undefined) return html;
+    if (late) remember(text);
+  } catch { /* the page's policy forbids workers */ }
+  // Nothing else ends a regular expression. A language that failed to load would also fail in this thread for ever.
+  worker?.terminate();
+  worker = undefined;
+  return null;
+}
+
+/** What became of a block: {html}, {late} or, where the thread or the language does not come, neither. */
+function ask(worker, block) {
+  const { promise, resolve } = Promise.withResolvers();
+  let timer = setTimeout(() => resolve({}), LOADING);
+  worker.onerror = () => resolve({});
+  worker.onmessage = ({ data }) => {
+    if (!data.loaded) return resolve(data);
+    clearTimeout(timer);
+    // If the page was busy, the answer waits behind the timer: what is there by the next one came in time.
+    timer = setTimeout(() => { timer = setTimeout(() => resolve({ late: true })); }, DEADLINE);
+  };
+  worker.postMessage(block);
+  return promise.finally(() => clearTimeout(timer));
+}
+
+function remember(text) {
+  hopeless.add(text);
+  if (hopeless.size > REMEMBERED) hopeless.delete(hopeless.values().next().value);
+}
+
+let url; // null: no worker of ours may be started here
+
+/**
+ * The worker's address, as Trusted Types have it: this policy makes one of exactly this address and of nothing else.
+ * Null in the pages of another origin: browsers start no worker across origins.
+ */
+function address() {
+  if (url !== undefined) return url;
+  const own = new URL("./highlight-worker.js", import.meta.url);
+  if (own.origin !== globalThis.origin) return (url = null);
+  try {
+    const policy = globalThis.trustedTypes?.createPolicy("troupe", { createScriptURL: () => own.href });
+    url = policy ? policy.createScriptURL("") : own.href;
   } catch {
-    return null;
+    url = null;
   }
-}
-
-function language(file) {
-  if (!loaded.has(file)) {
-    const coming = load(file);
-    loaded.set(file, coming);
-    coming.catch(() => loaded.delete(file)); // the next code of this language tries again
-  }
-  return loaded.get(file);
-}
-
-async function load(file) {
-  const [core, grammar] = await Promise.all([
-    import("../third_party/hljs/core.js"),
-    import(`../third_party/hljs/languages/${file}.js`),
-  ]);
-  core.default.registerLanguage(file, grammar.default);
-  return core.default;
+  return url;
 }

@@ -162,13 +162,13 @@ function plain(tokens) {
 }
 
 /** The address as the browser understands it, or nothing where it is not whole or not of a kind that may be followed. */
-export function safeHref(href) {
+function safeHref(href) {
   const url = URL.canParse(href) ? new URL(href) : null;
   return url && SCHEMES.has(url.protocol) ? url.href : "";
 }
 
 /** Text that is shown as it is written. */
-export function escape(text) {
+function escape(text) {
   return text.replace(/[&<>"']/g, (c) => ESCAPES[c]);
 }
 

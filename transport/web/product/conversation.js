@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { messagesOf } from "./memory.js";
 import { StateLine } from "./stateline.js";
 import { TurnView } from "./turn.js";
-import { ending } from "./words.js";
+import { ending, progress } from "./words.js";
 
 const SAVE_EVERY = 2000; // ms, while an answer streams
 const NEAR = 48; // px from the end that still count as reading along
@@ -19,6 +19,8 @@ export class Conversation {
   #views = [];
   #savedAt = 0;
   #atEnd = true;
+  #gone = new AbortController();
+  #grown;
   #list = h("div");
   #log = h("div", { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off", tabindex: 0 }, this.#list);
   #box = h("textarea", { rows: 1, id: "question", placeholder: "Your question", enterkeyhint: "send", autocomplete: "off" });
@@ -56,6 +58,15 @@ export class Conversation {
     this.focus();
   }
 
+  /** It leaves the page. What was said is kept, and an answer that runs goes on at the server: the next one follows it. */
+  close() {
+    this.#keep();
+    this.#running = null;
+    this.#gone.abort();
+    this.#grown.disconnect();
+    this.#client.close();
+  }
+
   #listen() {
     this.#box.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: an input method has it
@@ -75,11 +86,12 @@ export class Conversation {
       before = scrollTop;
     }, { passive: true });
     // The list grows by text, the log shrinks by the box below it: a reader at the end stays there.
-    const grown = new ResizeObserver(() => { if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight; });
-    grown.observe(this.#list);
-    grown.observe(this.#log);
-    addEventListener("pagehide", () => this.#keep());
-    document.addEventListener("visibilitychange", () => this.#keep());
+    this.#grown = new ResizeObserver(() => { if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight; });
+    this.#grown.observe(this.#list);
+    this.#grown.observe(this.#log);
+    const { signal } = this.#gone;
+    addEventListener("pagehide", () => this.#keep(), { signal });
+    document.addEventListener("visibilitychange", () => this.#keep(), { signal });
   }
 
   #restore() {
@@ -98,9 +110,23 @@ export class Conversation {
     this.#box.value = draft;
     this.#atEnd = true;
     this.#show(turn);
-    this.#follow(turn, this.#client.chat(question, { messages }));
-    this.#say("Sent.");
+    const answer = this.#client.chat(question, { messages });
+    this.#follow(turn, answer);
+    this.#tellSent(answer);
     this.focus();
+  }
+
+  /** Without a connection a question waits, for how long nobody knows. */
+  #tellSent(answer) {
+    if (answer.state !== "unsent") {
+      this.#say("Sent.");
+      return;
+    }
+    this.#say(progress("unsent"));
+    const off = answer.on("state", (state) => {
+      off();
+      if (this.#running?.answer === answer && state !== "cancelled" && state !== "failed") this.#say("Sent.");
+    });
   }
 
   /** Asks the last question once more, in the place of the try that failed. */

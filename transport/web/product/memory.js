@@ -3,7 +3,7 @@
  * running answer is followed again). end is "" while it runs, then "complete", "cancelled" or "failed".
  */
 const MOST_TURNS = 50;
-const MOST_TEXT = 400_000; // characters of it all; a browser gives an origin about five million
+const MOST_TEXT = 400_000; // characters of their texts; a browser gives an origin about five million
 const LOST = { code: "CLOSED", message: "The page was left before this answer was complete.", retryable: true, retryAt: 0 };
 
 /** The short conversation of one tab. A storage that is blocked or full costs what the next page would remember, no more. */
@@ -30,12 +30,9 @@ export class Memory {
 
   save() {
     const { open, draft } = this;
-    let text;
-    for (let most = Math.min(MOST_TURNS, this.turns.length) || 1; most > 0 && !(text?.length <= MOST_TEXT); most--) {
-      text = JSON.stringify({ open, draft, turns: this.turns.slice(-most) });
-    }
+    const turns = this.turns.slice(newest(this.turns));
     try {
-      this.#storage().setItem(this.#key, text);
+      this.#storage().setItem(this.#key, JSON.stringify({ open, draft, turns }));
     } catch { /* blocked or full */ }
   }
 
@@ -52,6 +49,18 @@ export class Memory {
     }
   }
 }
+
+/** Where the turns that are kept begin: the last ones in bounds, and the last one in any case. */
+function newest(turns) {
+  let from = turns.length;
+  for (let room = MOST_TEXT; from > 0 && turns.length - from < MOST_TURNS; from--) {
+    room -= lengthOf(turns[from - 1]);
+    if (room < 0 && from < turns.length) break;
+  }
+  return from;
+}
+
+const lengthOf = ({ question, text, saved }) => question.length + text.length + (saved ? saved.text.length + saved.content.length : 0);
 
 const texts = (object, ...names) => names.every((name) => typeof object?.[name] === "string");
 

@@ -15,7 +15,7 @@ export class TurnView {
     this.element = h("article", { class: "turn" }, h("p", { class: "question" }, turn.question), this.#answer, this.#note);
     this.#markdown = new MarkdownView(this.#answer, { onCopy: say });
     this.#markdown.set(turn.text);
-    if (turn.end) this.end(turn);
+    if (turn.end) this.end(turn, { news: false });
     else this.#answer.setAttribute("aria-busy", "true");
   }
 
@@ -29,7 +29,8 @@ export class TurnView {
     this.#note.textContent = progress(state, position);
   }
 
-  end(turn) {
+  /** `news: false` for what ended before and is only shown again. */
+  end(turn, { news = true } = {}) {
     try {
       this.#markdown.set(turn.text);
       this.#markdown.finish();
@@ -39,7 +40,7 @@ export class TurnView {
     }
     this.#answer.removeAttribute("aria-busy");
     this.#note.textContent = ending(turn).note;
-    if (turn.end === "failed") this.element.append(trouble(failureOf(turn.error), { again: this.#again }));
+    if (turn.end === "failed") this.element.append(trouble(failureOf(turn.error), { again: this.#again, news }));
   }
 
   /** Only the last question can be asked again: further up it would be out of its place. */

@@ -9,6 +9,22 @@ const SMALL = matchMedia("(max-width: 32em), (max-height: 26em)");
 /** The chats of this page, by the names of their memories. */
 const placed = new Map();
 
+/**
+ * The element of a chat tells when it comes into the page and when it leaves it. A page may have chats of two servers, and so
+ * of two versions, but has one such element: it does nothing else.
+ */
+class Host extends HTMLElement {
+  connectedCallback() {
+    this.dispatchEvent(new Event("placed"));
+  }
+
+  disconnectedCallback() {
+    this.dispatchEvent(new Event("removed"));
+  }
+}
+
+if (!customElements.get("troupe-chat")) customElements.define("troupe-chat", Host);
+
 /** Puts a chat into the page, for a script tag with these data-* attributes. Its mistakes are told on the console. */
 export function mount(said, server) {
   const { options, problems } = readOptions(said);
@@ -19,7 +35,8 @@ export function mount(said, server) {
 
 /**
  * Puts a chat into `target`, else behind a button in the corner. A second one about a product is another
- * conversation. One that was taken out of the page, as frameworks do, comes back where its script runs again.
+ * conversation. One that was taken out of the page, as frameworks do, comes back where its script runs again, or
+ * the page puts its element back.
  */
 export function place(options, target) {
   const plain = `troupe.chat ${options.url} ${options.product}`;
@@ -27,23 +44,30 @@ export function place(options, target) {
     let widget = placed.get(name);
     if (!widget) placed.set(name, widget = new Widget(options, new Memory(() => sessionStorage, name), !target));
     else if (widget.isConnected || widget.floats !== !target) continue;
-    return widget.place(target);
+    widget.place(target);
+    return;
   }
 }
 
-/** A chat in a shadow root. The conversation, with client and Markdown, is loaded when somebody wants to see it. */
+/**
+ * A chat in a shadow root. The conversation, with client and Markdown, is loaded when somebody wants to see it. While the
+ * element is out of the page there is none, and nothing of the page is listened to: the memory has what was said.
+ */
 class Widget {
   #options;
   #memory;
   #launcher;
   #panel;
   #frame;
-  #host = h("troupe-chat");
-  #body = h("div", { class: "body" }, h("p", {}, "Loading…"));
-  #fresh = iconButton("New conversation", "M12 5v14M5 12h14", { hidden: true });
+  #host = h("troupe-chat", { placed: () => this.#enter(), removed: () => queueMicrotask(() => this.#leave()) });
+  #loads = h("p", {}, "Loading…");
+  #body = h("div", { class: "body" }, this.#loads);
+  #fresh = iconButton("New conversation", "M12 5v14M5 12h14", { hidden: true, click: () => this.#conversation?.startAnew() });
   // Two live regions: while the panel is open all else may be out of reach, while it is closed what is in it.
   #spoken = [h("p", { class: "hidden", "aria-live": "polite" }), h("p", { class: "hidden", "aria-live": "polite" })];
+  #here; // AbortController while it is in the page
   #loading; // promise of the conversation, or of nothing
+  #conversation;
 
   constructor(options, memory, floats) {
     const { title, theme, accent } = options;
@@ -75,8 +99,6 @@ class Widget {
   place(target) {
     if (target) this.#fill(target);
     else this.#corner();
-    this.#frame.style.setProperty("--rem", getComputedStyle(this.#frame).fontSize);
-    return this;
   }
 
   /** Shows the panel; `focus` where a person asked for it. */
@@ -105,7 +127,10 @@ class Widget {
       event.preventDefault();
       this.close();
     });
-    SMALL.addEventListener("change", () => { if (this.isOpen) this.#unfold(); });
+  }
+
+  #watch(signal) {
+    SMALL.addEventListener("change", () => { if (this.isOpen) this.#unfold(); }, { signal });
     // The on-screen keyboard covers a page without moving its edge; only the visual viewport tells.
     const view = window.visualViewport;
     const fit = () => {
@@ -113,8 +138,9 @@ class Widget {
       this.#frame.style.setProperty("--seen", `${view.height}px`);
       this.#frame.style.setProperty("--above", `${view.offsetTop}px`);
     };
-    view?.addEventListener("resize", fit);
-    view?.addEventListener("scroll", fit);
+    view?.addEventListener("resize", fit, { signal });
+    view?.addEventListener("scroll", fit, { signal });
+    if (view) fit();
   }
 
   /** A target without a height of its own gets one, so that a long answer scrolls and does not push the page. */
@@ -122,7 +148,6 @@ class Widget {
     target.replaceChildren();
     if (target.clientHeight < 200) this.#host.style.height = "32em";
     target.append(this.#host);
-    this.#load();
   }
 
   #corner() {
@@ -130,9 +155,36 @@ class Widget {
     this.#frame.style.setProperty("--place", before);
     this.#host.dataset.corner = "";
     document.body.append(this.#host);
+  }
+
+  #enter() {
+    if (this.#here) { // moved within the page, and so out of the layer above it
+      if (this.floats && this.isOpen) this.#unfold();
+      return;
+    }
+    this.#here = new AbortController();
+    this.#frame.style.setProperty("--rem", getComputedStyle(this.#frame).fontSize);
+    if (!this.floats) {
+      this.#load();
+      return;
+    }
+    this.#watch(this.#here.signal);
     const { open = this.#options.open, running } = this.#memory;
     if (open && !SMALL.matches) this.open(false); // the whole screen is taken only when somebody asks
     else if (running) this.#load(); // an answer that ran when the page was left is heard to its end
+  }
+
+  #leave() {
+    if (this.isConnected || !this.#here) return; // it was only moved
+    this.#here.abort();
+    this.#here = this.#loading = undefined;
+    this.#conversation?.close();
+    this.#conversation = undefined;
+    this.#body.replaceChildren(this.#loads);
+    this.#fresh.hidden = true;
+    if (!this.floats) return;
+    this.#panel.removeAttribute("open"); // close() would be remembered as the visitor's doing
+    this.#launcher.setAttribute("aria-expanded", "false");
   }
 
   /** Beside the page, or above it where the screen is small: then nothing behind can be reached. */
@@ -162,12 +214,13 @@ class Widget {
   }
 
   #load() {
+    const here = this.#here;
     return this.#loading ??= this.#fetch().then(({ Conversation }) => {
+      if (here !== this.#here) return undefined; // it left the page meanwhile
       const conversation = new Conversation(this.#options, this.#memory, { say: (words) => this.#say(words), news: () => this.#tellNews() });
       this.#body.replaceChildren(...conversation.elements);
-      this.#fresh.addEventListener("click", () => conversation.startAnew());
       this.#fresh.hidden = false;
-      return conversation;
+      return this.#conversation = conversation;
     }).catch((why) => {
       this.#body.replaceChildren(h("p", { role: "alert" }, "The chat could not be loaded. Reload the page to try again."));
       console.error("Troupe: the chat could not be loaded.", why);

@@ -40,13 +40,13 @@ export function launch() {
 
 /**
  * `const browse = browsing()` once in a file, then `browse("name", options, async (scene) => …)`
- * for each test. Options are those of a scene, and `timeout` and `skip` of node:test.
+ * for each test. Options are those of a scene, and `timeout` of node:test.
  */
 export function browsing() {
   let browser;
   test.after(async () => (await browser)?.close());
-  return (name, { timeout = 60_000, skip, ...options }, body) =>
-    test(name, { timeout, skip }, async (t) => {
+  return (name, { timeout = 60_000, ...options }, body) =>
+    test(name, { timeout }, async (t) => {
       browser ??= launch();
       const scene = new Scene(await browser, options);
       try {

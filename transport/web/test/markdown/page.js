@@ -125,21 +125,24 @@ async function settled() {
 
 /**
  * Milliseconds of script for every `step` tokens, and of the end. With `layout` the browser also lays out after
- * each, as it would for a frame, and the milliseconds of that are told instead.
+ * each, as it would for a frame, and the milliseconds of that are told too.
  */
 async function trace(tokens, step, layout) {
   const element = document.createElement("div");
   main.append(element);
   const view = new MarkdownView(element);
   const frames = [];
+  const layouts = [];
   for (let i = 0; i < tokens.length; i += step) {
     const slice = tokens.slice(i, i + step);
     const begin = performance.now();
     for (const token of slice) view.append(token);
     view.flush();
     const end = performance.now();
-    if (layout) element.getBoundingClientRect();
-    frames.push(layout ? performance.now() - end : end - begin);
+    frames.push(end - begin);
+    if (!layout) continue;
+    element.getBoundingClientRect();
+    layouts.push(performance.now() - end);
   }
   const begin = performance.now();
   const coloured = view.finish();
@@ -147,7 +150,7 @@ async function trace(tokens, step, layout) {
   await coloured;
   const same = element.isEqualNode(await whole(tokens.join("")));
   main.replaceChildren();
-  return { frames, finish, same };
+  return { frames, layouts, finish, same };
 }
 
 window.harness = { MarkdownView, renderMarkdown, caught, main, feed, whole, compare, forbidden, attack, attackSanitizer, settled, trace };

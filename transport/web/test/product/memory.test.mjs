@@ -84,3 +84,23 @@ test("a further question brings along what was answered", () => {
     { role: "user", content: "three" }, { role: "assistant", content: "3 stopp" },
   ]);
 });
+
+test("saving costs one writing of what is kept, however much there is", () => {
+  const tab = storage();
+  const memory = new Memory(() => tab, "k");
+  memory.turns = Array.from({ length: 50 }, () => ({ question: "q", text: "word ".repeat(20_000), end: "complete" }));
+  let written = 0;
+  for (const turn of memory.turns) turn.toJSON = function () { return written++, { ...this, toJSON: undefined }; };
+  memory.save();
+  assert.equal(written, 3, "turns made into JSON");
+  assert.equal(new Memory(() => tab, "k").turns.length, 3);
+});
+
+test("a running answer counts twice: its text is with what follows it too", () => {
+  const tab = storage();
+  const memory = new Memory(() => tab, "k");
+  const long = "x".repeat(150_000);
+  memory.turns = [{ question: "q", text: long, end: "complete" }, { question: "why?", text: long, end: "", saved: { ...saved, text: long } }];
+  memory.save();
+  assert.deepEqual(new Memory(() => tab, "k").turns.map((t) => t.question), ["why?"]);
+});

@@ -56,3 +56,9 @@ test("progress and end of an answer", () => {
   assert.match(ending({ end: "complete", text: "so", cut: true }).note, /longest answer/);
   assert.deepEqual(ending({ end: "complete", text: "so" }), { note: "", spoken: "Answer finished." });
 });
+
+test("where there is no socket to try again, nothing counts down", () => {
+  const said = stateWords({ is: "http", until: Infinity, why: { code: "WEBSOCKET_BLOCKED", message: "No WebSocket gets through." } }, "11");
+  assert.deepEqual([said.until, said.again], [undefined, undefined]);
+  assert.doesNotMatch(JSON.stringify(said), /Infinity| s\./);
+});
