@@ -1,12 +1,13 @@
 import { Troupe } from "../client/troupe.js";
 import { announce, button, byId } from "./dom.js";
-import { Chat, Offers } from "./chat.js";
+import { Chat } from "./chat.js";
 import { Composer, showConnection } from "./composer.js";
 import { Conversations, Drawer, offerUndo } from "./conversations.js";
-import { Keys } from "./local.js";
+import { drafts, Keys } from "./local.js";
+import { Offers } from "./offers.js";
 import { Store } from "./store.js";
 import { Scroll, Thread } from "./thread.js";
-import { isAboutChoice } from "./words.js";
+import { doing, isAboutChoice } from "./words.js";
 
 const examples = [
   "Explain how a rainbow comes about, as if to a curious child.",
@@ -30,7 +31,11 @@ const list = new Conversations({
 });
 const offers = new Offers(client, () => { dialog?.then(settings => settings.refresh()); showChosen(); });
 let dialog; // of the settings, once it was wanted
-const chat = new Chat(client, store, keys, offers, { onChange: show, onEnd: ended });
+const chat = new Chat(client, store, keys, offers, {
+  onChange: show,
+  onEnd: ended,
+  onDoing: (turn, state) => announce(state === "sent" ? "Sent." : doing(state)),
+});
 
 // What is shown.
 
@@ -63,7 +68,7 @@ function showNote(words) {
 function ended(turn) {
   if (turn.state === "failed") {
     if (isAboutChoice(turn.trouble) || turn.trouble.code.startsWith("PROVIDER_")) offers.refresh();
-  } else {
+  } else if (chat.shows(turn)) {
     announce(turn.state === "stopped" ? "Stopped." : "The answer is finished.");
   }
 }
@@ -114,7 +119,6 @@ function ask(text) {
 
 function asked() {
   scroll.toEnd();
-  announce("Sent.");
   showNote(store.trouble);
   settings().catch(() => {});
 }
@@ -147,10 +151,13 @@ async function remove(id) {
     history.replaceState(null, "", location.pathname);
     await go("");
   }
+  const typed = drafts.take(id);
   await showList();
   if (next) list.focus(next); else byId("new").focus();
   announce("Deleted.");
+  if (!gone.conversation) return; // another tab was faster
   offerUndo(`Deleted “${gone.conversation.title}”.`, async () => {
+    drafts.put(typed);
     await store.restore(gone);
     await showList();
     list.focus(id);
@@ -162,6 +169,7 @@ async function removeAll() {
   await store.removeAll();
   history.replaceState(null, "", location.pathname);
   await go("");
+  drafts.take("");
   await showList();
   composer.focus();
   announce("All conversations are deleted.");
@@ -187,6 +195,9 @@ async function openSettings() {
   }
 }
 
+// These end or refuse a connection, and the words beside its state say so.
+const TOLD_BY_STATE = new Set(["CONNECTION_LIMIT_EXCEEDED", "CONNECTION_RATE_EXCEEDED", "SESSION_LIMIT_EXCEEDED", "SHUTTING_DOWN", "IDLE_TIMEOUT", "SLOW_CONSUMER"]);
+
 // Buttons and keys.
 
 byId("new").addEventListener("click", newChat);
@@ -205,15 +216,19 @@ addEventListener("keydown", event => {
 });
 addEventListener("popstate", route);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) chat.resume(); });
-client.on("error", error => showNote(error.message));
+client.on("error", error => { if (!TOLD_BY_STATE.has(error.code)) showNote(error.message); });
 store.onChange(async ({ about, conversation, id }, fromElsewhere) => {
   if (about === "trouble") showNote(store.trouble);
   if (about === "conversations") {
     await showList();
-    if (fromElsewhere && await chat.reread()) {
+    if (fromElsewhere) await chat.reread();
+  }
+  if (about === "removed" && fromElsewhere) {
+    if (chat.removed(conversation)) {
       await route();
       showNote("This conversation was deleted in another tab.");
     }
+    drafts.take(conversation);
   }
   if (about === "turn" && fromElsewhere) await chat.heard(conversation, id);
 });

@@ -17,7 +17,10 @@ export class Composer {
   /** @param {{onAsk: (text: string) => void, onStop: () => void, onEditLast: () => void}} actions */
   constructor({ onAsk, onStop, onEditLast }) {
     grow(this.field);
-    this.field.addEventListener("input", () => this.#typed());
+    this.field.addEventListener("input", () => {
+      if (this.#draft !== null) drafts.set(this.#draft, this.field.value);
+      this.#sendable();
+    });
     this.field.addEventListener("keydown", event => {
       if (sends(event)) {
         event.preventDefault();
@@ -64,11 +67,10 @@ export class Composer {
     this.#stop.textContent = state === "stopping" ? "Stopping…" : "Stop";
     this.#stop.ariaDisabled = String(state === "stopping"); // not disabled, which would lose the focus
     if (hadFocus && state === "idle") this.focus();
-    this.#typed();
+    this.#sendable();
   }
 
-  #typed() {
-    if (this.#draft !== null) drafts.set(this.#draft, this.field.value);
+  #sendable() {
     this.#send.disabled = !this.field.value.trim();
   }
 }
@@ -88,7 +90,7 @@ export function showConnection(client) {
     why.textContent = words.detail ?? "";
     again.hidden = !words.again;
     if (shown !== client.state.is || words.config) build(words);
-    if (words.until > Date.now()) timer = setTimeout(show, ((words.until - Date.now() - 1) % 1000) + 1);
+    if (Number.isFinite(words.until) && words.until > Date.now()) timer = setTimeout(show, ((words.until - Date.now() - 1) % 1000) + 1);
   };
 
   // Made once per state, not once per second: somebody may be about to press the button.

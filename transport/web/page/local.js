@@ -11,7 +11,15 @@ function safely(area) {
       if (value) memory.set(key, value); else memory.delete(key);
       try {
         if (value) storage().setItem(key, value); else storage().removeItem(key);
-      } catch { /* blocked or full: memory has it */ }
+      } catch {
+        // Blocked or full: memory has it, and what was stored before must not come back in its place.
+        try { storage().removeItem(key); } catch { /* blocked: nothing is stored */ }
+      }
+    },
+    get keys() {
+      let stored = [];
+      try { stored = Object.keys(storage()); } catch { /* blocked: memory has them all */ }
+      return [...new Set([...stored, ...memory.keys()])];
     },
   };
 }
@@ -21,11 +29,31 @@ export const tab = safely("sessionStorage");
 /** Until the user clears it. */
 export const browser = safely("localStorage");
 
-/** What was typed and not sent, of a conversation ("" is the new one) or of a question that is being edited. */
+const draftKey = "troupe.draft.";
+
+/** What was typed and not sent, of a conversation ("" is the new one), or of one of its questions that is being edited. */
 export const drafts = {
-  get: name => tab.get(`troupe.draft.${name}`),
-  set: (name, text) => tab.set(`troupe.draft.${name}`, text),
+  get: name => tab.get(draftKey + name),
+  set: (name, text) => tab.set(draftKey + name, text),
+  /** The name for a question that is being edited. */
+  edited: turn => `${turn.conversation}.${turn.id}`,
+  /** Takes away what was typed in a conversation, or for "" in all of them, and gives what `put` needs to undo that. */
+  take(conversation) {
+    const names = tab.keys.filter(key => key.startsWith(draftKey) && key !== draftKey).map(key => key.slice(draftKey.length));
+    const mine = names.filter(name => !conversation || name.split(".")[0] === conversation);
+    const taken = mine.map(name => [name, drafts.get(name)]);
+    for (const name of mine) drafts.set(name, "");
+    return taken;
+  },
+  put(taken) { for (const [name, text] of taken) drafts.set(name, text); },
 };
+
+/** This tab's name, also after a reload. */
+export function tabName(make) {
+  const name = tab.get("troupe.tab") || make();
+  tab.set("troupe.tab", name);
+  return name;
+}
 
 /** Provider and model that a new conversation begins with. */
 export const firstChoice = {

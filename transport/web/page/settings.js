@@ -74,19 +74,22 @@ export class Settings {
     }
     byId("appearance").value = document.documentElement.dataset.theme ?? "system";
     byId("keep-keys").checked = this.#keys.kept;
+    byId("model").value = this.#page.settings().model ?? "";
     this.#choices();
     this.#keyField();
   }
 
+  // Only what there is to choose: what is chosen or being typed is the user's.
   #choices() {
-    const { provider = "", model = "" } = this.#page.settings();
+    const { provider = "" } = this.#page.settings();
     const own = this.#offers.default;
     const options = [new Option(own ? `The server's choice (${own.name})` : "The server's choice", "")];
     for (const offer of this.#offers.list) options.push(new Option(offerLabel(offer), offer.name));
     if (provider && !this.#offers.meant(provider)) options.push(new Option(`${provider} (not offered now)`, provider));
-    byId("provider").replaceChildren(...options);
-    byId("provider").value = provider;
-    byId("model").value = model;
+    const list = byId("provider");
+    const same = options.length === list.length && options.every((option, at) => option.value === list[at].value && option.text === list[at].text);
+    if (!same) list.replaceChildren(...options); // it may be open
+    list.value = provider;
     this.#describe();
   }
 

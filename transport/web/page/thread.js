@@ -27,7 +27,7 @@ export class Thread {
       const view = this.#views.get(turn.id) ?? this.#make(turn);
       const place = before ? before.nextSibling : this.#log.firstChild;
       if (view.element !== place) this.#log.insertBefore(view.element, place);
-      view.update(turn, versionsOf(turns, turn), runs.held(turn));
+      view.update(turn, versionsOf(turns, turn), runs.state(turn), runs.held(turn));
       before = view.element;
     }
   }

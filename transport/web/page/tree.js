@@ -50,3 +50,13 @@ export function pathTo(turns, parent) {
   }
   return path;
 }
+
+/** Turns whose parent is lost come after the newest one that was there before them, so that they can be read still. */
+export function adopted(turns) {
+  const known = new Set(["", ...turns.map(turn => turn.id)]);
+  return turns.map(turn => {
+    if (known.has(turn.parent)) return turn;
+    const before = turns.filter(one => one.created < turn.created).reduce((newest, one) => one.created > (newest?.created ?? -1) ? one : newest, undefined);
+    return { ...turn, parent: before?.id ?? "" };
+  });
+}

@@ -17,6 +17,7 @@ export class TurnView {
   #held;           // what runs for it, while it is being shown
   #leave = [];     // takes the listeners off
   #markdown;
+  #seen = false; // while it ran: how it ends is news
   #finished = false;
   #shown = "";     // the footer's state, so that it is not made again while somebody's focus is in it
 
@@ -39,15 +40,17 @@ export class TurnView {
   /**
    * @param turn the record as it is now
    * @param versions as versionsOf() gives them
+   * @param {string} state what it does, while it runs, as Runs.state() gives it
    * @param {{answer: import("../client/troupe.js").Answer, thought: string}} [held] what runs for it in this tab
    */
-  update(turn, versions, held) {
+  update(turn, versions, state, held) {
     this.#turn = turn;
     if (held !== this.#held) this.#attach(held);
     const busy = turn.state === "running";
+    this.#seen ||= busy;
     this.element.ariaBusy = this.text.ariaBusy = String(busy);
     if (!held) this.#rest(busy);
-    if (busy) this.#doing(held?.answer.state ?? "elsewhere", held?.answer.position);
+    if (busy) this.#doing(state, held?.answer.position);
     else this.#ended(versions);
   }
 
@@ -142,7 +145,7 @@ export class TurnView {
   #trouble() {
     const turn = this.#turn;
     const remedy = isAboutChoice(turn.trouble) ? button("Provider and key…", this.#actions.choice, { className: "plain" }) : undefined;
-    return trouble({ ...turn.trouble, message: troubleWords(turn) }, { again: () => this.#actions.again(turn), always: true, remedy });
+    return trouble({ ...turn.trouble, message: troubleWords(turn) }, { again: () => this.#actions.again(turn), always: true, remedy, news: this.#seen });
   }
 }
 
@@ -150,7 +153,7 @@ function nameOf(element) { return element.ariaLabel ?? element.textContent; }
 
 /** The form that takes a question's place while it is edited. What is typed is kept until it is asked or given up. */
 function editForm(turn, { onAsk, onCancel }) {
-  const draft = `edit.${turn.id}`;
+  const draft = drafts.edited(turn);
   const field = make("textarea", { "aria-label": "Edited question", rows: "1" });
   field.value = drafts.get(draft) || turn.question;
   const ask = make("button", { text: "Ask edited question" });

@@ -7,6 +7,8 @@ export function doing(state, position) {
     case "queued": return `Waiting for room…${position === 1 ? " You are next." : position > 1 ? ` You are number ${position}.` : ""}`;
     case "waiting": return "Thinking…";
     case "streaming": case "stopping": return ""; // the text is what there is to see: words below it would be pushed along
+    case "unstopped": return "Will be stopped once connected.";
+    case "unconfirmed": return "The server has not said yet that it stopped.";
     case "elsewhere": return "Asked in another tab…";
     default: return "Asking…";
   }

@@ -22,7 +22,14 @@ const answers = {
 | black | 96 °C | 4 min |
 
 So if a cup is bitter, first take it out earlier, then use cooler water.`,
-  "Write me a timer for it in Go.": `It takes the minutes, and rings the terminal's bell:
+  "How long does each tea want, and can you ring for it in Go?": `As long as this, with water just off the boil for the dark ones:
+
+| tea | water | time |
+|---|---|---|
+| green | 75 °C | 2 min |
+| black | 96 °C | 4 min |
+
+And this takes the minutes, and rings the terminal's bell:
 
 \`\`\`go
 func main() {
@@ -67,26 +74,44 @@ async function picture(name, options, pose) {
   }
 }
 
-async function asked(scene) {
+/** The chat page with older conversations, and one in which this was asked. */
+async function asked(scene, question) {
   const chat = await openChat(scene, troupe.url);
   for (const question of older) {
     await chat.hear(question);
     await chat.page.keyboard.press("Control+Shift+O");
     await chat.turns.first().waitFor({ state: "detached" });
   }
-  await chat.hear("Why does tea get bitter?");
+  await chat.hear(question);
   return chat;
 }
 
 async function conversation(scene) {
-  const chat = await asked(scene);
-  await chat.hear("Write me a timer for it in Go.");
+  const chat = await asked(scene, "How long does each tea want, and can you ring for it in Go?");
   await chat.answers.locator("pre [class^=hljs]").first().waitFor();
+  for (const part of [".question", "table", "pre"]) await wholly(chat.turns.locator(part));
   return chat.page;
 }
 
+/** Fails unless all of this is in the picture. */
+async function wholly(element) {
+  const { width, height } = element.page().viewportSize();
+  const top = (await element.page().locator("header").first().boundingBox()).height;
+  const box = await element.boundingBox();
+  const inside = box && box.x >= 0 && box.y >= top && box.x + box.width <= width && box.y + box.height <= height;
+  if (!inside) throw new Error(`${element} is not wholly in the picture: ${JSON.stringify(box)}`);
+}
+
 async function onPhone(scene) {
-  return (await asked(scene)).page;
+  return (await asked(scene, "Why does tea get bitter?")).page;
+}
+
+async function settings(scene) {
+  const chat = await openChat(scene, troupe.url);
+  const dialog = await chat.settings();
+  await dialog.getByRole("option", { name: /meadow/ }).first().waitFor({ state: "attached" });
+  await dialog.getByRole("textbox", { name: "System prompt" }).fill("Answer in two sentences, and say when you are not sure.");
+  return chat.page;
 }
 
 async function productPage(scene) {
@@ -136,10 +161,14 @@ try {
   await picture("chat", {}, conversation);
   await picture("chat-dark", { colorScheme: "dark" }, conversation);
   await picture("chat-phone", { viewport: phone }, onPhone);
+  await picture("chat-settings", {}, settings);
   await picture("product", {}, productPage);
+  await picture("product-dark", { colorScheme: "dark" }, productPage);
+  await picture("product-phone", { viewport: phone }, productPage);
   await picture("embed", {}, embedded);
   await picture("status", {}, statusPage);
   await picture("status-dark", { colorScheme: "dark" }, statusPage);
+  await picture("status-phone", { viewport: phone }, statusPage);
 } finally {
   await browser.close();
   for (const thing of [troupe, shop, vendor]) await thing.stop();

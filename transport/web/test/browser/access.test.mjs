@@ -77,6 +77,20 @@ for (const colorScheme of ["light", "dark"]) {
     await chat.page.locator("button[aria-label='Show conversations'][aria-expanded='false']:focus").waitFor();
   });
 
+  browse(`access: the product page and the status page on a phone, ${colorScheme}`, { colorScheme, viewport: phone }, async (scene) => {
+    const vendor = scene.with(await startVendor(() => everything));
+    const troupe = scene.with(await startTroupe({ vendor: vendor.url, products: { 11: { name: "Reading lamp" } } }));
+    const product = new Chat(await scene.tab(`${troupe.url}/products/11`));
+    await product.hear("Is it bright?");
+    await assertAccessible(product.page, "the product page on a phone");
+    const status = await scene.tab(`${troupe.url}/status`);
+    await status.getByRole("table").first().waitFor();
+    await assertAccessible(status, "the status page on a phone");
+    for (const page of [product.page, status]) {
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= phone.width, `${page.url()} is no wider than the phone`);
+    }
+  });
+
   browse(`access: the product page and the widget, ${colorScheme}`, { colorScheme }, async (scene) => {
     const vendor = scene.with(await startVendor(() => everything));
     const site = scene.with(await startSite({}));

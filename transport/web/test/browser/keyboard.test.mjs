@@ -87,6 +87,32 @@ browse("keyboard: ask, read, stop, edit, configure and start anew", {}, async (s
   assert.equal(vendor.asked.at(-1).messages.length, 1);
 });
 
+browse("keyboard: provider and system prompt are set, and the next question goes by them", {}, async (scene) => {
+  const vendor = scene.with(await startVendor());
+  const other = { type: "openai", base_url: vendor.url, api_keys: ["other-key"], models: ["second"], default_model: "second" };
+  const troupe = scene.with(await startTroupe({ vendor: vendor.url, providers: { other } }));
+  const { page, ...chat } = await openChat(scene, troupe.url);
+  await tabTo(page, "Settings", { key: "Shift+Tab" });
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Settings" }).waitFor();
+  await page.locator("#provider option", { hasText: "other" }).waitFor({ state: "attached" });
+  await tabTo(page, "Provider");
+  await page.keyboard.type("other");
+  assert.equal(await page.getByRole("combobox", { name: "Provider" }).inputValue(), "other");
+  await tabTo(page, "System prompt");
+  await page.keyboard.type("Be brief.");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog", { name: "Settings" }).waitFor({ state: "hidden" });
+
+  await tabTo(page, "Your question");
+  await page.keyboard.type("Who are you?");
+  await page.keyboard.press("Enter");
+  await chat.answers.filter({ hasText: "You said: Who are you?" }).waitFor();
+  const { model, key, messages } = vendor.asked[0];
+  assert.deepEqual([model, key], ["second", "other-key"]);
+  assert.deepEqual(messages.map(({ role, content }) => `${role}: ${content}`), ["system: Be brief.", "user: Who are you?"]);
+});
+
 // Where a finger is what points, the page does not take the focus by itself.
 browse("keyboard: the first Tab of the page offers to skip to the question", { hasTouch: true, isMobile: true }, async (scene) => {
   const troupe = scene.with(await startTroupe());

@@ -28,6 +28,7 @@ browse("limits: the 26th connection of an address waits, says why, and is let in
   const chat = new Chat(await scene.tab(troupe.url));
   await chat.connection("waiting");
   assert.match(await chat.state.innerText(), /^No room for another connection\. Trying again in \d+ s\.$/);
+  await chat.page.locator("#connection").getByText("Connection limit reached: 25 connections for this address. Close one, or try again later.").waitFor();
   await chat.ask("May I?");
   assert.equal(await chat.trouble.count(), 0, "a question that waits for a connection has not failed");
   for (const socket of crowd) socket.close();
@@ -35,6 +36,7 @@ browse("limits: the 26th connection of an address waits, says why, and is let in
   await chat.tryNow();
   await chat.says("May I?");
   await chat.connection("connected");
+  await chat.page.getByText("Connection limit reached").filter({ visible: true }).first().waitFor({ state: "hidden" });
 });
 
 /** Asks over HTTP in this session, from this address. */
@@ -48,16 +50,22 @@ browse("limits: the 31st question within the window counts down and can be asked
   const troupe = scene.with(await startTroupe({ limits: { messages: { max: 30, window: "15s" } } }));
   const chat = await openChat(scene, troupe.url);
   const session = await chat.page.evaluate(() => localStorage.getItem("troupe.session"));
-  await Promise.all(Array.from({ length: 29 }, (_, i) => ask(troupe, session, `Question ${i + 1}`)));
+  for (let i = 1; i <= 29; i++) await ask(troupe, session, `Question ${i}`); // at the same time they would be too many for the pool
   await chat.hear("The 30th");
   assert.equal(await chat.trouble.count(), 0, "30 questions are within the limit");
   await chat.ask("One more");
   await chat.trouble.waitFor();
+  assert.match(await chat.trouble.locator(".trouble-words").innerText(), /^Too many messages: the limit is 30 messages per 15 seconds\. Try again in \d+ s\.$/);
   const seconds = async () => Number(/ask again in (\d+) s/.exec(await chat.trouble.innerText())?.[1] ?? NaN);
   const first = await seconds();
   assert.ok(first > 0 && first <= 15, `it says for how long: ${await chat.trouble.innerText()}`);
   assert.equal(await chat.button("Ask again").count(), 0, "not before it helps");
-  await expectSoon(async () => assert.ok((await seconds()) < first, "it counts down"));
+  const lower = async (than) => {
+    const now = await seconds();
+    assert.ok(now < than, `it counts down from ${than}: ${now}`);
+    return now;
+  };
+  await expectSoon(async () => lower(await expectSoon(() => lower(first))));
   await chat.button("Ask again").and(chat.page.locator(":enabled")).waitFor({ timeout: 25_000 });
   await chat.button("Ask again").click();
   await chat.says("One more");
@@ -69,8 +77,28 @@ browse("limits: a whole pool is told in words and the page stays usable", { expe
   const troupe = scene.with(await startTroupe({ pool: { max_connections: 1 } }));
   await sockets(troupe, 1);
   const chat = new Chat(await scene.tab(troupe.url));
-  await chat.connection("waiting");
+  const told = async () => {
+    await chat.connection("waiting");
+    assert.match(await chat.state.innerText(), /^No room for another connection\. Trying again (in \d+ s|now)\.$/);
+    await chat.page.locator("#connection").getByText("Connection limit reached: 1 connections in all. Close one, or try again later.").waitFor();
+  };
+  await told();
   await chat.question.fill("A draft");
   await chat.page.reload();
   await expectSoon(async () => assert.equal(await chat.question.inputValue(), "A draft"));
+  await told();
+});
+
+browse("limits: a connection that nothing was asked on is closed, which is said, and the next question opens another", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe({ pool: { idle_timeout: "1s" } }));
+  const chat = await openChat(scene, troupe.url);
+  await chat.connection("idle");
+  assert.equal(await chat.state.innerText(), "Not connected");
+  await chat.page.getByText("Nothing was asked for 1s. Reconnect to go on. The next question connects.").waitFor();
+  assert.equal((await troupe.status()).connection_pool.active, 0, "it really is not connected");
+  assert.equal(await chat.trouble.count(), 0, "that is no trouble");
+  assert.equal(await chat.hear("Are you still there?"), "Are you still there?");
+  assert.equal((await troupe.status()).connection_pool.active, 1);
+  await chat.connection("idle");
+  assert.equal(await chat.hear("And now?"), "And now?");
 });

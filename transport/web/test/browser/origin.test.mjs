@@ -58,10 +58,11 @@ browse("origin: the line that was told is the one that helps", {}, async (scene)
   await page.locator("output", { hasText: "Hello?" }).waitFor();
 });
 
-for (const [how, block] of [
-  ["refuses handshakes", (proxy) => proxy.refuseUpgrades(403)],
-  ["drops the Upgrade header", (proxy) => proxy.dropUpgradeHeader()],
-  ["kills sockets as soon as they are open", (proxy) => proxy.killSockets()],
+const closed = "The WebSocket does not open";
+for (const [how, block, what] of [
+  ["refuses handshakes", (proxy) => proxy.refuseUpgrades(403), closed],
+  ["drops the Upgrade header", (proxy) => proxy.dropUpgradeHeader(), closed],
+  ["kills sockets as soon as they are open", (proxy) => proxy.killSockets(), "The WebSocket opens and is cut at once"],
 ]) {
   browse(`origin: behind a proxy that ${how} answers come over HTTP, and later over the socket again`, { expect: networkNoise }, async (scene) => {
     const vendor = scene.with(await startVendor(() => slowly("one two three four five six", 40)));
@@ -70,7 +71,13 @@ for (const [how, block] of [
     block(proxy);
     const chat = new Chat(await scene.tab(proxy.url));
     await chat.connection("http");
-    assert.match(await chat.state.innerText(), /HTTP/);
+    assert.equal(await chat.state.innerText(), "Connected over HTTP");
+    await chat.page.getByText("Why over HTTP?", { exact: true }).click();
+    const why = chat.page.getByText(/^The WebSocket /);
+    await why.waitFor();
+    const words = await why.innerText();
+    assert.ok(words.startsWith(`${what}, though the server answers (a plain request got HTTP `), words);
+    assert.match(words, /\)\. Usually a proxy in between is the cause\. Answers come over HTTP meanwhile\. The WebSocket is tried again (in \d+ s|now)\.$/);
     assert.equal(await chat.hear("Count."), "one two three four five six");
     assert.equal(proxy.count("/api/chat", { method: "POST" }), 1);
 

@@ -83,6 +83,10 @@ browse("resume: a server that is killed in the middle of an answer is told hones
   assert.equal(await chat.trouble.getAttribute("role"), "alert");
   assert.match(await chat.turns.last().innerText(), /Half of the answer/, "what had arrived stays");
   assert.match(await chat.turns.last().innerText(), /incomplete/i, "and is called incomplete");
+  await chat.page.reload();
+  await chat.trouble.waitFor();
+  assert.equal(await chat.trouble.getAttribute("role"), null, "shown again it is no news");
+  await chat.connection("connected");
   vendor.answer = () => "The whole answer.";
   await chat.button("Ask again").click();
   await chat.says("The whole answer.");

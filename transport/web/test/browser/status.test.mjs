@@ -108,3 +108,59 @@ browse("status: it fits a phone, and a pause asks nothing", { viewport: phone },
   await page.getByRole("button", { name: "Resume" }).click();
   await again;
 });
+
+browse("status: a chart is drawn from the second reading on", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe());
+  const proxy = scene.with(await startProxy(troupe));
+  const page = await openStatus(scene, proxy.url);
+  await expectSoon(() => assert.ok(proxy.count("/metrics") >= 2, "it was asked a second time"));
+  for (const [title, lines] of [["Memory", 2], ["Goroutines", 1]]) {
+    const chart = page.getByRole("figure").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+    const drawn = chart.locator("svg:not(.swatch) path.line");
+    assert.equal(await drawn.count(), lines, title);
+    for (const line of await drawn.all()) {
+      await expectSoon(async () => assert.match(await line.getAttribute("d"), /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/, title));
+      const seen = await line.evaluate((path) => {
+        const { y, width, height } = path.getBBox();
+        return { top: y, bottom: y + height, width, ink: getComputedStyle(path).stroke };
+      });
+      assert.ok(seen.width > 0 && seen.ink !== "none" && seen.top >= 0 && seen.bottom <= 120, `the line is seen, within the chart: ${JSON.stringify(seen)}`);
+    }
+  }
+  const values = await page.getByRole("figure").filter({ hasText: "Memory" }).locator(".legend b").allInnerTexts();
+  for (const value of values) assert.match(value, /^\d[\d.,]* (KiB|MiB|GiB|KB|MB|GB)$/);
+});
+
+const token = "0123456789abcdef-operators";
+const guarded = { http: { admin_listen: "127.0.0.1:0", admin_token: token } };
+
+/** A troupe whose operators have a port and a token of their own, and that port's address. */
+async function operated(scene) {
+  const troupe = scene.with(await startTroupe(guarded));
+  const [, host] = await troupe.logged(/operators\s+http:\/\/(127\.0\.0\.1:\d+)/);
+  scene.allow({ host });
+  return { troupe, url: `http://${host}` };
+}
+
+browse("status: on the operators' port the token opens it as a password, and the numbers come", { httpCredentials: { username: "anybody", password: token } }, async (scene) => {
+  const { troupe, url } = await operated(scene);
+  const page = await openStatus(scene, url);
+  await shows(page, "connections", "0");
+  const one = await socket(troupe);
+  await shows(page, "connections", "1");
+  one.close();
+  await shows(page, "connections", "0");
+});
+
+browse("status: on the operators' port nobody gets in without the token", { httpCredentials: { username: "anybody", password: "wrong" }, expect: networkNoise }, async (scene) => {
+  const { troupe, url } = await operated(scene);
+  const page = await scene.tab();
+  const refused = await page.goto(`${url}/status`);
+  assert.equal(refused.status(), 401);
+  assert.match(refused.headers()["www-authenticate"], /^Basic /);
+  assert.equal(await page.locator("#values").count(), 0);
+  for (const address of [`${url}/metrics`, `${url}/api/debug/websocket-status`, `${troupe.url}/status`, `${troupe.url}/metrics`]) {
+    const { status } = await fetch(address);
+    assert.ok(status === 401 || status === 404, `${address}: ${status}`);
+  }
+});

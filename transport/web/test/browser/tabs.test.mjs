@@ -1,6 +1,7 @@
 // Several tabs of one browser: one session, one set of conversations.
 import assert from "node:assert/strict";
 import { browsing } from "../harness/browser.mjs";
+import { startProxy } from "../harness/proxy.mjs";
 import { startTroupe } from "../harness/server.mjs";
 import { gate, startVendor } from "../harness/vendor.mjs";
 import { expectSoon } from "../harness/soon.mjs";
@@ -74,4 +75,38 @@ browse("tabs: the list follows what is begun and deleted in another tab", {}, as
   await one.page.getByRole("button", { name: "Delete: Trains" }).click();
   await expectSoon(async () => assert.equal(await list.getByRole("link").count(), 1));
   await expectSoon(async () => assert.equal(await two.turns.count(), 0, "what was deleted is not shown any more"));
+});
+
+browse("tabs: new chats, reloads and further tabs are one session, of which one is allowed here", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe({ limits: { sessions: { max: 1, window: "1h" } } }));
+  const proxy = scene.with(await startProxy(troupe));
+  const one = await openChat(scene, proxy.url);
+  const session = await one.page.evaluate(() => localStorage.getItem("troupe.session"));
+  for (let i = 1; i <= 10; i++) {
+    assert.equal(await one.hear(`Conversation ${i}`), `Conversation ${i}`);
+    if (i === 10) break;
+    await one.button("New chat").click();
+    await one.turns.first().waitFor({ state: "detached" });
+  }
+  await one.page.reload();
+  await one.connection("connected");
+  assert.equal(await one.hear("After the reload"), "After the reload");
+  const two = await openChat(scene, proxy.url);
+  assert.equal(await two.hear("In another tab"), "In another tab");
+  assert.equal(await two.page.getByRole("navigation", { name: "Conversations" }).getByRole("link").count(), 11);
+
+  const sockets = proxy.requests.filter((request) => request.upgrade).map((request) => request.path);
+  assert.deepEqual([...new Set(sockets)], [`/ws/chat/${session}`]);
+  assert.equal(sockets.length, 3, "one connection for each page load");
+  const decided = async (result) => {
+    const metrics = await (await troupe.get("/metrics")).text();
+    return Number(new RegExp(`^troupe_limit_decisions_total\\{limit="session",result="${result}"\\} (\\d+)$`, "m").exec(metrics)?.[1] ?? 0);
+  };
+  assert.deepEqual([await decided("allowed"), await decided("rejected")], [3, 0], "none of them was a second session");
+
+  const other = await (await scene.context.browser().newContext()).newPage();
+  await other.goto(troupe.url); // somebody else's browser, from the same address
+  await other.locator("#state").getByText(/^Too many new sessions\. Trying again (in \d+ s|now)\.$/).waitFor();
+  assert.ok((await decided("rejected")) > 0, "the second session of the hour is one too many");
+  await other.context().close();
 });

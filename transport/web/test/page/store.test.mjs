@@ -77,22 +77,100 @@ test("what is deleted stays deleted when its answer goes on, and comes back whol
   assert.deepEqual(await one.conversations(), []);
 });
 
-test("a browser that does not save says so, until it saves again", async () => {
+/** Records of a browser that is full: what is there may change and go, nothing may come. */
+function full() {
   const records = new Memory();
   records.lasting = true;
+  records.full = true;
+  const change = records.change.bind(records);
+  records.change = async edits => {
+    for (const { table, key, with: edit } of records.full ? edits : []) {
+      const old = await records.get(table, key);
+      if (old === undefined && edit(old) !== undefined) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
+    }
+    return change(edits);
+  };
+  return records;
+}
+
+test("a full browser says so for as long as something is not kept, and keeps it when there is room", async () => {
+  const records = full();
   const store = new Store(records, null);
   assert.equal(store.trouble, "");
-  const { change } = records;
-  records.change = async () => { throw Object.assign(new Error("full"), { name: "QuotaExceededError" }); };
   const told = [];
-  store.onChange(message => message.about === "trouble" && told.push(store.trouble));
-  await store.change("c", { title: "x" });
-  await store.change("c", { title: "y" });
-  records.change = change;
-  await store.change("c", { title: "z" });
-  assert.equal(told.length, 2);
-  assert.match(told[0], /did not save .*QuotaExceededError/);
-  assert.equal(told[1], "");
+  store.onChange(({ about }) => about === "trouble" && told.push(store.trouble));
+  const asked = turn("t");
+  await store.add(conversation("c"), asked);
+  assert.match(store.trouble, /did not save .*QuotaExceededError/);
+  asked.answer = "the text";
+  await store.save(asked, { quiet: true });
+  await store.save(turn("deleted elsewhere"));
+  await store.change("c", { title: "Named", settings: { model: "m" } });
+  assert.equal(await records.get("turns", "t"), undefined, "there is no room yet");
+  assert.equal(told.length, 1, "the warning stays");
+  assert.deepEqual((await store.conversations()).map(c => c.title), ["Named"], "it is there to be read meanwhile");
+  assert.equal((await store.turns("c"))[0].answer, "the text");
+
+  records.full = false;
+  Object.assign(asked, { state: "complete", answer: "the whole text" });
+  await store.save(asked);
+  assert.equal(store.trouble, "");
+  assert.equal((await records.get("turns", "t")).answer, "the whole text");
+  const kept = await records.get("conversations", "c");
+  assert.deepEqual([kept.title, kept.settings, kept.running], ["Named", { model: "m" }, ""]);
+});
+
+test("what was not kept comes with the next change of anything, and not after its deletion", async () => {
+  const records = full();
+  const [mine, others] = [{ postMessage() {} }, []];
+  const store = new Store(records, mine);
+  store.onChange(({ about, id }) => about === "turn" && others.push(id));
+  await store.add(conversation("c"), turn("t"));
+  await store.add(conversation("d"), { ...turn("u"), conversation: "d" });
+  mine.onmessage({ data: { about: "removed", conversation: "c" } });
+  records.full = false;
+  await store.change("d", { title: "Room" });
+  assert.equal(await records.get("turns", "t"), undefined);
+  assert.equal((await records.get("turns", "u")).id, "u");
+  assert.equal(store.trouble, "");
+  assert.deepEqual(others, ["t", "u", "u"], "other tabs hear of it when they can read it");
+});
+
+test("a tab that joined late takes nothing away from what another one heard", async () => {
+  const [one, two] = tabs();
+  await one.add(conversation("c"), turn("t"));
+  const ended = { state: "complete", runId: "r", seq: 9, answer: "yes" };
+  await one.save(turn("t", { ...ended, reasoning: "first thought, second thought" }));
+  await two.save(turn("t", { ...ended, reasoning: "second thought" }));
+  assert.equal((await one.turn("t")).reasoning, "first thought, second thought");
+  await one.add(conversation("c"), turn("u"));
+  await one.save(turn("u", { runId: "r", seq: 5, answer: "1 2 3 4 5", reasoning: "long" }));
+  await two.save(turn("u", { state: "stopped", runId: "r", seq: 5, answer: "", reasoning: "" }));
+  const { state, answer, reasoning } = await one.turn("u");
+  assert.deepEqual([state, answer, reasoning], ["stopped", "1 2 3 4 5", "long"]);
+  await two.save(turn("u", { state: "complete", runId: "r", answer: "1 2 3" }));
+  await one.add(conversation("c"), turn("v", { runId: "old", seq: 3, answer: "of the old run" }));
+  await one.save(turn("v", { runId: "new", answer: "new" }));
+  assert.equal((await one.turn("v")).answer, "new", "another run begins anew");
+});
+
+test("damaged records are read as far as they go, and hide no others", async () => {
+  const records = new Memory();
+  const store = new Store(records, null);
+  await store.add(conversation("good"), { ...turn("a"), conversation: "good" });
+  const put = (table, record) => records.change([{ table, key: record.id, with: () => record }]);
+  await put("conversations", { id: "untitled", updated: "yesterday", shown: "x", settings: { model: 5, provider: "p" } });
+  await put("conversations", { id: 7, title: "No name" });
+  await put("turns", { id: "b", conversation: "good", parent: 3, state: "odd", answer: { length: 1 }, seq: -1, result: "?", trouble: [] });
+  await put("turns", { id: "c", conversation: "good", parent: "lost", created: 9, state: "complete", answer: "Still here", result: { usage: {} } });
+  const [first, second] = await store.conversations();
+  assert.deepEqual([first.id, second.id, second.title, second.updated, second.shown, second.settings], ["good", "untitled", "Untitled", 0, {}, { provider: "p" }]);
+  const turns = Object.fromEntries((await store.turns("good")).map(one => [one.id, one]));
+  assert.deepEqual([turns.b.parent, turns.b.state, turns.b.answer, turns.b.seq], ["", "failed", "", 0]);
+  assert.match(turns.b.trouble.message, /not kept/);
+  assert.deepEqual([turns.c.parent, turns.c.result], ["a", {}], "what came after a lost turn is found after the one before");
+  await store.save({ ...turns.b, state: "complete", answer: "mended" });
+  assert.equal((await store.turn("b")).answer, "mended");
 });
 
 test("without a database the page is told that nothing is kept", () => {

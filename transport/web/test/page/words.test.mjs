@@ -15,7 +15,7 @@ test("a title is the first line of the question, cut between words and never ins
 });
 
 test("what an answer waits for is in words, and the queue has its position", () => {
-  for (const state of ["unsent", "sent", "queued", "waiting", "elsewhere"]) assert.match(doing(state), /[.…]$/);
+  for (const state of ["unsent", "sent", "queued", "waiting", "elsewhere", "unstopped", "unconfirmed"]) assert.match(doing(state), /[.…]$/);
   assert.equal(doing("queued", 1), "Waiting for room… You are next.");
   assert.equal(doing("queued", 3), "Waiting for room… You are number 3.");
   assert.equal(doing("queued", undefined), "Waiting for room…");
