@@ -256,6 +256,20 @@ func TestSocketNoticesThatTheClientIsGone(t *testing.T) {
 	})
 }
 
+// The last words and the end may be there together, before anybody reads.
+func TestSocketNoticesTheEndBehindTheLastWords(t *testing.T) {
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
+		client, session := e.dial(t, nil)
+		client.send(masked(ws.OpText, true, pingJSON))
+		require.NoError(t, client.nc.(interface{ CloseWrite() error }).CloseWrite())
+		session.socket.Next()
+		require.IsType(t, &protocol.Ping{}, <-session.requests)
+		session.socket.Next()
+		session.wantClosed(t, protocol.CauseGone)
+	})
+}
+
 func TestOneWritePerFrame(t *testing.T) {
 	transports(t, func(t *testing.T, over edgeLink) {
 		e := newEdge(t, edgeConfig(), over)

@@ -71,6 +71,7 @@ func (l *loop) run(ctx context.Context) {
 			if e.fd < len(l.table) && l.table[e.fd] != nil {
 				k := l.table[e.fd]
 				k.readable = k.readable || e.readable
+				k.last = k.last || e.ended
 				k.turn(e.writable)
 			}
 		}

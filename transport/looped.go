@@ -23,6 +23,7 @@ type looped struct {
 	// Owned by the loop.
 	watched  bool
 	readable bool // the kernel may have bytes, or an end
+	last     bool // the end is there, or behind the bytes: no event will tell of it again
 	ended    bool
 
 	pending bool // there is something to read for whoever wants it: guarded by the conn's mu
@@ -158,7 +159,7 @@ func (k *looped) step() (more, alive bool) {
 		return false, false
 	}
 	c.heard.Store(int64(c.set.now()))
-	k.readable = n == len(b) // less than there is room for: that was all, and news comes as an event
+	k.readable = n == len(b) || k.last // less than there is room for: that was all, and news comes as an event
 	c.rest = b[:n]
 	k.decode()
 	k.keep(b[:n])

@@ -23,7 +23,8 @@ type poller struct {
 // pollEvent is news of a descriptor.
 type pollEvent struct {
 	fd                 int
-	readable, writable bool // an end or an error counts as readable
+	readable, writable bool // an end or an error counts as both
+	ended              bool // the client will send no more: what is there has to be read to its end
 }
 
 func newPoller() (*poller, error) {
@@ -88,7 +89,8 @@ func (p *poller) wait(into []pollEvent) (n int) {
 		into[kept] = pollEvent{
 			fd:       int(e.Ident),
 			readable: e.Filter == unix.EVFILT_READ || gone,
-			writable: e.Filter == unix.EVFILT_WRITE,
+			writable: e.Filter == unix.EVFILT_WRITE || gone,
+			ended:    gone,
 		}
 		kept++
 	}

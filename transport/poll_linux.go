@@ -21,7 +21,8 @@ type poller struct {
 // pollEvent is news of a descriptor.
 type pollEvent struct {
 	fd                 int
-	readable, writable bool // an end or an error counts as readable
+	readable, writable bool // an end or an error counts as both
+	ended              bool // the client will send no more: what is there has to be read to its end
 }
 
 func newPoller() (*poller, error) {
@@ -77,6 +78,7 @@ func (p *poller) wait(into []pollEvent) (n int) {
 			fd:       int(e.Fd),
 			readable: e.Events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 			writable: e.Events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0,
+			ended:    e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0,
 		}
 		kept++
 	}
