@@ -36,7 +36,7 @@ func (c *conn) consume() (delivered bool) {
 		if ev.op != ws.OpContinuation {
 			c.set.metrics.framesIn.Add(1)
 			c.handle(ev)
-			delivered = delivered || ev.op == ws.OpText
+			delivered = delivered || ev.op.IsData()
 		}
 	}
 	c.stamp()
@@ -75,7 +75,11 @@ func (c *conn) handle(ev event) {
 		return
 	}
 	switch ev.op {
-	case ws.OpText:
+	case ws.OpText, ws.OpBinary:
+		if c.set.echoes {
+			c.echo(ev)
+			return
+		}
 		c.deliver(ev.data)
 	case ws.OpPing:
 		c.pong(ev.data)

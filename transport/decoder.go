@@ -47,7 +47,7 @@ func abused(reason string) error {
 // event is one thing a client said whole. The zero event says nothing yet.
 // Control frames may arrive between the fragments of a message.
 type event struct {
-	op   ws.OpCode     // OpText, OpPing, OpPong or OpClose; OpContinuation = more bytes are needed
+	op   ws.OpCode     // OpText, OpBinary, OpPing, OpPong or OpClose; OpContinuation = more bytes are needed
 	data []byte        // a message or a control payload; borrowed until the next feed or release
 	code ws.StatusCode // of OpClose; 0 = the client gave none
 }
@@ -61,7 +61,8 @@ type event struct {
 // rule is refused when the byte that breaks it arrives. After an error the
 // decoder must not be fed again.
 type decoder struct {
-	max int // bytes of one message, all fragments together
+	max int  // bytes of one message, all fragments together
+	all bool // binary messages and any number of fragments too, as the RFC has it: for an Echo
 
 	// The frame under way.
 	head  [ws.MaxHeaderSize]byte
@@ -71,6 +72,7 @@ type decoder struct {
 	seen  int // payload bytes that arrived
 
 	// The message under way.
+	binary    bool
 	fragments int // frames begun; 0 = between messages
 	message   []byte
 	checked   int // bytes of message that are whole valid characters
@@ -173,12 +175,12 @@ func (d *decoder) checkOpening() error {
 		return broken(err.Error())
 	}
 	switch {
-	case h.OpCode == ws.OpBinary:
+	case h.OpCode == ws.OpBinary && !d.all:
 		return &violation{
 			close: ws.StatusUnsupportedData, cause: protocol.CauseProtocol,
 			reason: "binary messages are not understood: send JSON as text",
 		}
-	case h.OpCode.IsData() && d.fragments >= maxFragments:
+	case h.OpCode.IsData() && d.fragments >= maxFragments && !d.all:
 		return abused("a message may have at most 128 fragments")
 	}
 	d.frame = h
@@ -206,7 +208,9 @@ func (d *decoder) open() error {
 				code: protocol.MessageTooBig, reason: string(protocol.MessageTooBig),
 			}
 		}
-		d.fragments++
+		if d.fragments++; d.fragments == 1 {
+			d.binary = d.frame.OpCode == ws.OpBinary
+		}
 	}
 	d.body, d.seen = true, 0
 	return nil
@@ -226,18 +230,16 @@ func (d *decoder) ended() bool {
 func (d *decoder) dataPiece(piece []byte) (event, error) {
 	whole := d.fragments == 1 && d.frame.Fin && len(piece) == int(d.frame.Length)
 	if whole {
-		if !utf8.Valid(piece) {
+		if !d.binary && !utf8.Valid(piece) {
 			return event{}, notUTF8("a text message is not valid UTF-8")
 		}
 		d.ended()
 		d.fragments = 0
-		return event{op: ws.OpText, data: piece}, nil
+		return event{op: d.kind(), data: piece}, nil
 	}
 	d.gather(piece)
-	n, ok := validPrefix(d.message[d.checked:])
-	d.checked += n
-	if !ok {
-		return event{}, notUTF8("a text message is not valid UTF-8")
+	if err := d.check(); err != nil {
+		return event{}, err
 	}
 	if !d.ended() || !d.frame.Fin {
 		return event{}, nil
@@ -246,7 +248,29 @@ func (d *decoder) dataPiece(piece []byte) (event, error) {
 		return event{}, notUTF8("a text message ends inside a UTF-8 character")
 	}
 	d.fragments = 0
-	return event{op: ws.OpText, data: d.message}, nil
+	return event{op: d.kind(), data: d.message}, nil
+}
+
+// kind is what the message under way is.
+func (d *decoder) kind() ws.OpCode {
+	if d.binary {
+		return ws.OpBinary
+	}
+	return ws.OpText
+}
+
+// check fails a text at its first wrong byte, not at its end.
+func (d *decoder) check() error {
+	if d.binary {
+		d.checked = len(d.message)
+		return nil
+	}
+	n, ok := validPrefix(d.message[d.checked:])
+	d.checked += n
+	if !ok {
+		return notUTF8("a text message is not valid UTF-8")
+	}
+	return nil
 }
 
 // gather appends a piece. The buffer doubles, but never past the bound, so its

@@ -171,7 +171,7 @@ func (k *looped) step() (more, alive bool) {
 func (k *looped) decode() {
 	c := k.c
 	if c.decoder == nil {
-		k.loop.decoder = decoder{max: c.set.cfg.MaxMessageBytes}
+		k.loop.decoder = c.set.decoder()
 		c.decoder = &k.loop.decoder
 	}
 	c.consume()

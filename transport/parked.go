@@ -32,7 +32,7 @@ type parked struct {
 }
 
 func newParked(c *conn, nc net.Conn) *parked {
-	p := &parked{c: c, nc: nc, raw: newRawConn(nc), decoder: decoder{max: c.set.cfg.MaxMessageBytes}}
+	p := &parked{c: c, nc: nc, raw: newRawConn(nc), decoder: c.set.decoder()}
 	p.wake.L = &c.mu
 	c.decoder = &p.decoder
 	return p

@@ -27,6 +27,7 @@ type sockets struct {
 	metrics *edgeMetrics
 	told    func(protocol.Code) // counts an error frame that no session sent
 	buffers *buffers
+	echoes  bool    // of an Echo: messages go back as they came
 	loops   []*loop // none: a goroutine for each socket
 	tick    time.Duration
 
@@ -79,6 +80,11 @@ func (s *sockets) newLink(c *conn, nc net.Conn) link {
 		s.log.Debug().Err(err).Str("connection", c.id).Msg("Connection could not be moved to an event loop")
 	}
 	return newParked(c, nc)
+}
+
+// decoder is what a socket begins with.
+func (s *sockets) decoder() decoder {
+	return decoder{max: s.cfg.MaxMessageBytes, all: s.echoes}
 }
 
 // now is the sweep's clock: coarse, monotonic, and standing still while nobody
