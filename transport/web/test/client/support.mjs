@@ -82,8 +82,7 @@ export async function ended(troupe, outcome, atLeast = 0) {
 }
 
 /** How many frames were too big: a socket ends with one. */
-export const tooBig = async (troupe) =>
-  (await metric(troupe, "troupe_errors_total", 'code="MESSAGE_TOO_BIG"')) + (await metric(troupe, "troupe_protocol_errors_total"));
+export const tooBig = (troupe) => metric(troupe, "troupe_errors_total", 'code="MESSAGE_TOO_BIG"');
 
 async function metric(troupe, family, label = "") {
   let sum = 0;
