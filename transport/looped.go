@@ -108,6 +108,7 @@ func (k *looped) turn(writable bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.decoder = nil
+			clear(k.loop.buf) // it was not given back: what was read may carry keys
 			if c.crashed(r) {
 				k.loop.wake(k) // only to drain: see crashed
 				return
