@@ -12,6 +12,7 @@ const CONFIG = {
   ],
   ALLOWED_ATTR: ["class", "href", "start", "title"],
   ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
+  ADD_URI_SAFE_ATTR: ["start"], // no address: a number need not look like one
   ALLOW_ARIA_ATTR: false,
   ALLOW_DATA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,

@@ -88,7 +88,15 @@ function route() {
 async function go(id) {
   if (id === chat.id && chat.opened) return;
   thread.clear();
-  const known = await chat.open(id);
+  const known = await chat.open(id).catch(() => null);
+  if (known === null) { // what is asked now begins something new: it must not go where it is not seen
+    history.replaceState(null, "", location.pathname);
+    await chat.open("");
+    composer.open("");
+    show();
+    showNote("This browser does not give its conversations now. Reload the page to see them.");
+    return;
+  }
   if (known === undefined) return; // somewhere else meanwhile
   composer.open(chat.id);
   showNote(known ? store.trouble : "This conversation is not in this browser. Your question begins a new one.");

@@ -56,7 +56,7 @@ export class Chat {
   /** Opens a conversation, or for "" a new one. Resolves with false where it is not known, undefined where another was wanted meanwhile. */
   async open(id) {
     const wanted = ++this.#wanted;
-    const [conversation, turns] = id ? await Promise.all([this.#store.conversation(id), this.#store.turns(id)]) : [];
+    const [conversation, turns] = id ? await this.#read(id, wanted) : [];
     if (wanted !== this.#wanted) return undefined;
     this.id = conversation ? id : "";
     this.conversation = conversation ?? null;
@@ -66,6 +66,15 @@ export class Chat {
     this.opened = true;
     this.resume();
     return !id || Boolean(conversation);
+  }
+
+  async #read(id, wanted) {
+    try {
+      return await Promise.all([this.#store.conversation(id), this.#store.turns(id)]);
+    } catch (error) {
+      if (wanted === this.#wanted) throw error; // of what nobody wants any more nobody need hear
+      return [];
+    }
   }
 
   /** Follows again what ran when the page was left, or runs in another tab. */

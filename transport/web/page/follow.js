@@ -134,10 +134,16 @@ export class Runs {
     return held;
   }
 
-  #end(turn, fields) {
+  async #end(turn, fields) {
     this.#stopped(turn.id);
     Object.assign(turn, fields);
-    this.#store.save(turn);
+    const saved = this.#store.save(turn);
+    this.#on.onChange(turn);
+    if (turn.state !== "failed") return;
+    await saved;
+    const kept = await this.#store.turn(turn.id); // another tab may have heard a good end while this one slept
+    if (kept?.state !== "complete") return;
+    Object.assign(turn, { trouble: undefined }, kept);
     this.#on.onChange(turn);
   }
 

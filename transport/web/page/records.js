@@ -7,6 +7,11 @@ const tables = ["conversations", "turns"];
 
 /** Opens the database; rejects where storage is blocked, or says nothing for 3 s as some embedded browsers do. */
 export async function openDatabase(factory = globalThis.indexedDB, name = "troupe") {
+  const open = () => opened(factory, name);
+  return new Database(await open(), open);
+}
+
+function opened(factory, name) {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error("IndexedDB does not answer")), 3000);
     const request = factory.open(name, 1); // throws, or is not there at all, where storage is blocked
@@ -17,30 +22,54 @@ export async function openDatabase(factory = globalThis.indexedDB, name = "troup
     request.onerror = () => { clearTimeout(late); reject(request.error); };
     request.onsuccess = () => {
       clearTimeout(late);
-      request.result.onversionchange = () => request.result.close(); // another tab has a newer page
-      resolve(new Database(request.result));
+      resolve(request.result);
     };
   });
 }
 
 class Database {
   #db;
+  #open;
+  #opening;
+  #outdated = false;
   lasting = true;
 
-  constructor(db) { this.#db = db; }
+  constructor(db, open) {
+    this.#open = open;
+    this.#take(db);
+  }
 
-  get(table, key) { return settled(this.#db.transaction(table).objectStore(table).get(key)); }
+  #take(db) {
+    this.#db = db;
+    db.onclose = () => { if (this.#db === db) this.#db = undefined; }; // by the browser: its data was cleared, or a phone was short of memory
+    db.onversionchange = () => { // another tab has a newer page
+      this.#outdated = true;
+      db.close();
+    };
+  }
 
-  all(table) { return settled(this.#db.transaction(table).objectStore(table).getAll()); }
+  /** Does what is to be done in a transaction; where the browser has closed the database it is opened once more. */
+  #in(names, mode, work) {
+    try {
+      if (this.#db) return work(this.#db.transaction(names, mode)); // at once: in the order in which it was asked for
+    } catch (error) {
+      if (error.name !== "InvalidStateError" || this.#outdated) return Promise.reject(error);
+    }
+    this.#opening ??= this.#open().then(db => this.#take(db)).finally(() => { this.#opening = undefined; });
+    return this.#opening.then(() => work(this.#db.transaction(names, mode)));
+  }
+
+  get(table, key) { return this.#in(table, "readonly", transaction => settled(transaction.objectStore(table).get(key))); }
+
+  all(table) { return this.#in(table, "readonly", transaction => settled(transaction.objectStore(table).getAll())); }
 
   turnsOf(conversation) {
-    return settled(this.#db.transaction("turns").objectStore("turns").index("conversation").getAll(conversation));
+    return this.#in("turns", "readonly", transaction => settled(transaction.objectStore("turns").index("conversation").getAll(conversation)));
   }
 
   /** @param {Edit[]} edits done in one transaction, so that other tabs never see a half or overwrite one */
   change(edits) {
-    return new Promise((resolve, reject) => {
-      const transaction = this.#db.transaction(tables, "readwrite");
+    return this.#in(tables, "readwrite", transaction => new Promise((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error ?? new Error("not saved"));
       for (const { table, key, with: edit } of edits) {
@@ -52,16 +81,15 @@ class Database {
           else if (made !== request.result) records.put(made);
         };
       }
-    });
+    }));
   }
 
   clear() {
-    return new Promise((resolve, reject) => {
-      const transaction = this.#db.transaction(tables, "readwrite");
+    return this.#in(tables, "readwrite", transaction => new Promise((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);
       for (const table of tables) transaction.objectStore(table).clear();
-    });
+    }));
   }
 }
 

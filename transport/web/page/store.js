@@ -86,9 +86,10 @@ export class Store {
     return this.#change(`turn ${turn.id}`, { conversation: turn.conversation, edits, says });
   }
 
-  /** Takes a turn away for another of the same question; only what nobody can miss. */
+  /** Takes a turn away for another of the same question; only what nobody can miss, which another tab may know better. */
   async forget(turn) {
-    await this.#change(`turn ${turn.id}`, { conversation: turn.conversation, edits: [{ table: "turns", key: turn.id, with: () => undefined }], says: [] });
+    const edit = { table: "turns", key: turn.id, with: old => old?.answer || old?.state === "complete" ? old : undefined };
+    await this.#change(`turn ${turn.id}`, { conversation: turn.conversation, edits: [edit], says: [] });
   }
 
   /** Deletes a conversation and gives what `restore` needs to undo that. */

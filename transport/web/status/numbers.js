@@ -1,7 +1,7 @@
 // The numbers of the page: each element with data-value shows the one of that name.
 
 import { bar, element, keep, setBar, setText } from "./dom.js";
-import { bytes, count, duration, rule, unknown } from "./words.js";
+import { bytes, count, duration, pressed, rule, share, unknown } from "./words.js";
 
 /** @typedef {import("./reading.js").Reading} Reading */
 
@@ -19,8 +19,10 @@ export function values(r) {
     limiter: { ok: "working", fallback: "away, static bucket" }[limiter.state] ?? String(limiter.state ?? unknown),
     connectionRule: rule(limiter.connection_limit, "connections"), messageRule: rule(limiter.message_limit, "messages"),
     sessionRule: rule(limiter.session_limit, "sessions"),
+    factor: share(limiter.factor), offenders: count(limiter.offenders),
     tracked: count(stats.tracked_keys), allowed: count(stats.allowed), rejected: count(stats.rejected), fallback: count(stats.fallback),
     up: r.started === null ? unknown : duration((r.serverAt ?? r.at) - r.started),
+    pressure: pressed(r.pressure),
     heap: bytes(gauges.heap), resident: bytes(gauges.resident), goroutines: count(gauges.goroutines),
     slow: count(faults.slow), waiting: bytes(faults.waiting), letters: count(faults.letters),
     dropped: count(faults.dropped), edge: count(faults.edge), protocol: count(faults.protocol),

@@ -3,6 +3,7 @@
 // does not say what the server did not.
 
 import { histogram, labelOf, total, totals } from "./metrics.js";
+import { pressed } from "./words.js";
 
 /**
  * @param {any} status  of GET /api/debug/websocket-status
@@ -16,6 +17,7 @@ export function reading(status, metrics, at, serverAt) {
   const self = gateways.find(gateway => gateway.self) ?? {};
   return {
     at, serverAt, self, gateways, workers, limiter, pool,
+    pressure: { stage: number(status.pressure?.stage), why: status.pressure?.why ?? "" },
     started: seconds(metrics, "process_start_time_seconds"),
     version: labelOf(metrics, "troupe_build_info", "version") ?? self.version ?? "",
     sockets: number(sockets.active_connections),
@@ -58,6 +60,12 @@ function seconds(metrics, name) {
   return value === undefined ? null : value * 1000;
 }
 
+const shedding = {
+  1: "no new questions are taken",
+  2: "no new questions and connections are taken",
+  3: "no new questions and connections are taken, and the slowest readers are cut",
+};
+
 /**
  * What an operator should know before any number, most pressing first: what
  * the reading itself shows, then what the server warns of.
@@ -70,6 +78,7 @@ export function warnings(r) {
   if (!r.workers.length) found.push("No worker is live. Questions are refused.");
   else if (r.workers.every(worker => worker.draining)) found.push("Every worker is draining. New questions are refused.");
   if (r.self.draining) found.push("This gateway is draining: it takes no new connections and ends when its runs have.");
+  if (r.pressure.stage) found.push(`Under pressure (${pressed(r.pressure)}): ${shedding[r.pressure.stage] ?? "work is refused"}. It goes on without help when the pressure is over.`);
   if (r.limiter.state === "fallback") found.push("The limiter is away. A static bucket with half of each limit decides until it is back.");
   if (r.pool.max_connections > 0 && r.pool.active >= r.pool.max_connections) found.push("The connection pool is full. New connections are refused.");
   return [...found, ...r.warnings];

@@ -65,6 +65,21 @@ export function state(word) {
   return { ready: "ready", needs_key: "needs the user's key", resting: "rests" }[word] ?? String(word);
 }
 
+const causes = { memory: "memory", lag: "CPU" };
+
+/**
+ * How hard pressed the process is: "stage 1, memory".
+ * @param {{ stage: number | null, why: string }} pressure
+ */
+export function pressed({ stage, why }) {
+  if (!given(stage)) return unknown;
+  if (!stage) return "none";
+  return [`stage ${stage}`, Object.hasOwn(causes, why) ? causes[why] : why].filter(Boolean).join(", ");
+}
+
+/** How much of the limits holds: 1 is all of them. */
+export function share(factor) { return given(factor) ? `${whole.format(factor * 100)} %` : unknown; }
+
 const reasons = {
   failing: "fails",
   limited: "limited by the vendor",

@@ -1,6 +1,7 @@
 // Makes ../third_party from the packages that `npm ci` put into node_modules: minified ES modules, their licences,
 // and VERSIONS.json. The same packages give the same bytes, so `node third_party.mjs --check` can tell a file that
-// was edited by hand, or a package that was updated without making the folder anew.
+// was edited by hand, or a package that was updated without making the folder anew. uPlot, of the load reports, is
+// copied beside them: its files stand in a page as they are.
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -9,7 +10,7 @@ import { build, transform } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const packages = join(here, "node_modules");
-const folder = join(here, "..", "third_party");
+const root = join(here, "..", "..", "..");
 
 // What code blocks in answers are commonly written in. lib/highlight.js knows the same names and their aliases.
 const languages = [
@@ -45,13 +46,42 @@ const libraries = [
   },
 ];
 
-/** Everything that belongs into the folder: path → bytes. */
-async function make() {
+const copied = [
+  {
+    name: "uPlot",
+    package: "uplot",
+    files: { LICENSE: "LICENSE", "uPlot.iife.min.js": "dist/uPlot.iife.min.js", "uPlot.min.css": "dist/uPlot.min.css" },
+  },
+];
+
+// Each folder with what is made for it, and what stands there besides.
+const folders = [
+  { folder: join(root, "transport", "web", "third_party"), libraries, add, besides: [] },
+  {
+    folder: join(root, "cmd", "troupe-load", "report", "third_party", "uplot"),
+    libraries: copied, add: copy, besides: ["README.md"],
+  },
+];
+
+/** Everything that belongs into a folder: path → bytes. */
+async function make({ libraries, add }) {
   const made = new Map();
   const versions = [];
   for (const library of libraries) versions.push(await add(library, made));
   made.set("VERSIONS.json", Buffer.from(`${JSON.stringify(versions, null, 2)}\n`));
   return made;
+}
+
+async function copy(library, made) {
+  const from = join(packages, ...library.package.split("/"));
+  const { version, license } = JSON.parse(await read(join(from, "package.json")));
+  const files = {};
+  for (const [path, source] of Object.entries(library.files)) {
+    const bytes = Buffer.from(await read(join(from, source)));
+    made.set(path, bytes);
+    files[path] = createHash("sha256").update(bytes).digest("hex");
+  }
+  return { name: library.name, version, license, package: library.package, files };
 }
 
 async function add(library, made) {
@@ -130,28 +160,36 @@ async function list(folder) {
   return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
 }
 
-async function check(made) {
-  const wrong = (await list(folder)).filter((path) => !made.has(path)).map((path) => `third_party/${path} does not belong there`);
+async function check({ folder, besides }, made) {
+  const at = (path) => relative(root, join(folder, path)).replaceAll("\\", "/");
+  const wrong = (await list(folder)).filter((path) => !made.has(path) && !besides.includes(path)).map((path) => `${at(path)} does not belong there`);
   for (const [path, bytes] of made) {
     const found = await readFile(join(folder, path)).catch(() => null);
-    if (!found) wrong.push(`third_party/${path} is missing`);
-    else if (!found.equals(bytes)) wrong.push(`third_party/${path} differs from what the packages give`);
+    if (!found) wrong.push(`${at(path)} is missing`);
+    else if (!found.equals(bytes)) wrong.push(`${at(path)} differs from what the packages give`);
   }
-  for (const line of wrong) console.error(line);
-  if (wrong.length > 0) {
-    console.error('Run "make third-party" and commit what it makes.');
-    process.exitCode = 1;
-  }
+  return wrong;
 }
 
-async function write(made) {
-  await rm(folder, { recursive: true, force: true });
+async function write({ folder, besides }, made) {
+  for (const path of await list(folder)) {
+    if (!besides.includes(path)) await rm(join(folder, path));
+  }
   for (const [path, bytes] of made) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), bytes);
   }
-  console.log(`${made.size} files in third_party/`);
+  console.log(`${made.size} files in ${relative(root, folder)}`);
 }
 
-const made = await make();
-await (process.argv.includes("--check") ? check(made) : write(made));
+const wrong = [];
+for (const one of folders) {
+  const made = await make(one);
+  if (process.argv.includes("--check")) wrong.push(...await check(one, made));
+  else await write(one, made);
+}
+for (const line of wrong) console.error(line);
+if (wrong.length > 0) {
+  console.error('Run "make third-party" and commit what it makes.');
+  process.exitCode = 1;
+}

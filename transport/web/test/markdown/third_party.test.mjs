@@ -10,26 +10,33 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const web = fileURLToPath(new URL("../..", import.meta.url));
+const root = join(web, "..", "..");
+const uplot = join("cmd", "troupe-load", "report", "third_party", "uplot");
 const read = (path) => readFile(join(web, path), "utf8");
 
-test("third_party/ is what the packages give", async () => {
+test("both folders third_party are what the packages give", async () => {
   await run(process.execPath, [join(web, "test", "third_party.mjs"), "--check"]);
 });
 
 test("a file that was edited, one too many and one too few are named", async (t) => {
   const copy = await mkdtemp(join(tmpdir(), "third-party-"));
   t.after(() => rm(copy, { recursive: true }));
-  await cp(join(web, "third_party"), join(copy, "third_party"), { recursive: true });
-  await cp(join(web, "test", "third_party.mjs"), join(copy, "test", "third_party.mjs"));
-  await symlink(join(web, "test", "node_modules"), join(copy, "test", "node_modules"));
-  await writeFile(join(copy, "third_party", "marked.js"), "edited");
-  await writeFile(join(copy, "third_party", "hljs", "more.js"), "");
-  await rm(join(copy, "third_party", "hljs", "languages", "go.js"));
-  const error = await run(process.execPath, [join(copy, "test", "third_party.mjs"), "--check"]).catch((failed) => failed);
+  const page = join(copy, "transport", "web");
+  await cp(join(web, "third_party"), join(page, "third_party"), { recursive: true });
+  await cp(join(root, uplot), join(copy, uplot), { recursive: true });
+  await cp(join(web, "test", "third_party.mjs"), join(page, "test", "third_party.mjs"));
+  await symlink(join(web, "test", "node_modules"), join(page, "test", "node_modules"));
+  await writeFile(join(page, "third_party", "marked.js"), "edited");
+  await writeFile(join(page, "third_party", "hljs", "more.js"), "");
+  await rm(join(page, "third_party", "hljs", "languages", "go.js"));
+  await writeFile(join(copy, uplot, "uPlot.iife.min.js"), "edited");
+  const error = await run(process.execPath, [join(page, "test", "third_party.mjs"), "--check"]).catch((failed) => failed);
   assert.equal(error.code, 1);
   assert.match(error.stderr, /third_party\/marked\.js differs/);
   assert.match(error.stderr, /third_party\/hljs\/more\.js does not belong/);
   assert.match(error.stderr, /third_party\/hljs\/languages\/go\.js is missing/);
+  assert.match(error.stderr, /third_party\/uplot\/uPlot\.iife\.min\.js differs/);
+  assert.equal(error.stderr.trim().split("\n").length, 5, error.stderr);
 });
 
 test("every library is recorded with its version, its licence and the hashes of its files", async () => {

@@ -53,6 +53,15 @@ test("what is settled keeps its nodes, its place and its selection", async () =>
   assert.deepEqual(kept, { nodes: true, places: true, selection: "Two has text." });
 });
 
+test("a list that goes on behind something else goes on counting", async () => {
+  const seen = await inPage(() => {
+    const element = document.createElement("div");
+    window.harness.renderMarkdown(element, "1. One\n\n```sh\nx\n```\n\n2. Two\n\nText\n\n10. Ten\n");
+    return Array.from(element.querySelectorAll("ol"), (list) => list.start);
+  });
+  assert.deepEqual(seen, [1, 2, 10]);
+});
+
 test("a line break may be HTML, and nothing else may", async () => {
   const html = await inPage(() => {
     const element = document.createElement("div");

@@ -27,6 +27,17 @@ test("a question brings its conversation along, and other tabs hear of it", asyn
   assert.equal((await two.turns("c")).length, 1);
 });
 
+test("an attempt that brought nothing here is not taken away where another tab brought it to its end", async () => {
+  const [one, two] = tabs();
+  await one.add(conversation("c"), turn("t"));
+  await one.add(await one.conversation("c"), turn("u"));
+  const stale = { ...await two.turn("t"), state: "failed" };
+  await one.save(turn("t", { state: "complete", answer: "All of it" }));
+  await two.forget(stale);
+  await two.forget(turn("u", { state: "failed" }));
+  assert.deepEqual((await one.turns("c")).map(({ id, answer }) => [id, answer]), [["t", "All of it"]]);
+});
+
 test("two tabs that ask in one conversation do not lose each other's choice of versions", async () => {
   const [one, two] = tabs();
   await one.add(conversation("c"), turn("a"));

@@ -1,6 +1,7 @@
 // Two tabs over the same records, each with a client that does what the test says.
 import assert from "node:assert/strict";
 import test, { mock } from "node:test";
+import { TroupeError } from "../../client/troupe.js";
 import { Chat } from "../../page/chat.js";
 import { Keys } from "../../page/local.js";
 import { Memory, Store } from "../../page/store.js";
@@ -44,6 +45,11 @@ class FakeAnswer {
   end(more) {
     this.is(more?.cancelled ? "cancelled" : "complete");
     this.#emit("end", { cancelled: false, text: this.text, ...more });
+  }
+
+  fails(code) {
+    this.is("failed");
+    this.#emit("end", new TroupeError({ code, message: code }));
   }
 
   #emit(event, what) { for (const listener of [...this.#listeners.get(event) ?? []]) listener(what); }
@@ -196,6 +202,31 @@ test("together: what a tab held that was closed is taken over", async () => {
   await after(3000);
   await after(400);
   assert.deepEqual(two.client.answers.map(({ saved0 }) => saved0.content), ["Waits for room"]);
+});
+
+test("together: a tab that wakes too late for the end takes it from the one that heard it", async () => {
+  const before = leaving.length;
+  const [one, two] = await both();
+  one.chat.ask("Second");
+  await quiet();
+  const heard = one.client.answers[1];
+  heard.accepted("r2");
+  await after(400);
+  leaving[before](); // for the other tab it has gone
+  await quiet();
+  const { whisper } = one.store;
+  one.store.whisper = () => {};
+  await after(3000);
+  await after(400);
+  one.store.whisper = whisper;
+  assert.equal(two.client.answers.length, 1);
+  heard.text = "The whole answer";
+  heard.end();
+  await quiet();
+  two.client.answers[0].fails("RUN_NOT_FOUND");
+  await quiet();
+  const late = two.chat.turns.find(turn => turn.question === "Second");
+  assert.deepEqual([late.state, late.answer, late.trouble], ["complete", "The whole answer", undefined]);
 });
 
 test("together: a conversation that is deleted in one tab is stopped in the other, and only a deletion takes it away", async () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { troubles, values } from "../../status/numbers.js";
 import { warnings } from "../../status/reading.js";
 import { headline, note } from "../../status/state.js";
-import { bytes, count, counted, duration, left, rate, rest, rule, state, time, took } from "../../status/words.js";
+import { bytes, count, counted, duration, left, rate, pressed, rest, rule, share, state, time, took } from "../../status/words.js";
 import { readingAt, startedAt } from "./make.js";
 
 test("numbers", () => {
@@ -24,6 +24,17 @@ test("states, limits and rests", () => {
   assert.equal(rest({ provider: "openai", why: "failing" }), "openai: fails");
   assert.equal(rest({ provider: "openai", why: "constructor" }), "openai: constructor");
   assert.deepEqual([left(41, 0), left(41, 1500), left(3500, 0), left(1, 5000)], ["41 s left", "40 s left", "58 min 20 s left", "over any moment"]);
+});
+
+test("pressure, and how much of the limits holds", () => {
+  assert.deepEqual([pressed({ stage: 0, why: "" }), pressed({ stage: 1, why: "memory" }), pressed({ stage: 2, why: "lag" }), pressed({ stage: 3, why: "" })],
+    ["none", "stage 1, memory", "stage 2, CPU", "stage 3"]);
+  assert.deepEqual([pressed({ stage: null, why: "" }), pressed({ stage: 1, why: "constructor" })], ["–", "stage 1, constructor"]);
+  assert.deepEqual([share(1), share(0.7), share(undefined)], ["100 %", "70 %", "–"]);
+  const r = readingAt(1000, { status: { pressure: { stage: 1, why: "memory" }, rate_limiter: { factor: 0.6, offenders: 2 } } });
+  const all = values(r);
+  assert.deepEqual([all.pressure, all.factor, all.offenders], ["stage 1, memory", "60 %", "2"]);
+  assert.deepEqual(warnings(r), ["Under pressure (stage 1, memory): no new questions are taken. It goes on without help when the pressure is over."]);
 });
 
 test("the line on top is true at any time", () => {
@@ -61,7 +72,7 @@ test("every number of the page, and a dash for what the server does not say", ()
   assert.deepEqual([all.connections, all.sockets, all.peak, all.limit, all.runs, all.up, all.limiter, all.messageRule],
     ["12", "11", "14", "1,000", "2", "1 min 1 s", "working", "messages without a limit"]);
   const none = values(readingAt(1000, { started: null, status: { rate_limiter: undefined, connection_pool: undefined, websocket_manager: undefined, runs: undefined } }));
-  for (const name of ["connections", "peak", "runs", "completed", "allowed", "up", "resident", "slow", "limiter", "sessionRule", "idle"]) assert.equal(none[name], "–", name);
+  for (const name of ["connections", "peak", "runs", "completed", "allowed", "up", "resident", "slow", "limiter", "sessionRule", "idle", "pressure", "factor"]) assert.equal(none[name], "–", name);
 });
 
 test("troubles by kind of actor", () => {
