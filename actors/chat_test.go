@@ -137,11 +137,12 @@ func TestChatRepeat(t *testing.T) {
 		require.Equal(t, 1, h.bus.jobCount())
 
 		c.chat("1", "hi")
-		require.Equal(t, []string{`{"type":"accepted","id":"1","run_id":"w1-a"}`}, c.take())
+		require.Empty(t, c.take(), "it is not known yet whether the run is still there")
 		again := h.bus.wordsOf(bus.ControlResume)
 		require.Len(t, again, 1)
 		to = again[0].To
 		h.reply(to, bus.Reply{Type: bus.ReplyFound, Run: "w1-a", Worker: remote, Name: "1"})
+		require.Equal(t, []string{`{"type":"accepted","id":"1","run_id":"w1-a"}`}, c.take())
 		h.say(bus.Event{Type: bus.EventSnapshot, To: to, From: 1, Seq: 1, Text: []byte("Hello")})
 		h.say(bus.Event{Type: bus.EventComplete, To: to, Seq: 2, Finish: "stop"})
 		require.Equal(t, []string{
@@ -151,6 +152,30 @@ func TestChatRepeat(t *testing.T) {
 
 		c.chat("1", "other")
 		require.Equal(t, 2, h.bus.jobCount(), "an ended id may be used for something new")
+		h.empty()
+	})
+}
+
+// TestChatRepeatGone: a question whose run was let go of meanwhile has one end,
+// under its own name, and no accept without one.
+func TestChatRepeatGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := build(t, defaultPlan())
+		c := h.open("s")
+		c.chat("1", "hi")
+		h.say(bus.Event{Type: bus.EventComplete, To: h.accept("w1-a").To, Run: "w1-a", Seq: 1, Finish: "stop"})
+		c.take()
+		c.chat("1", "hi")
+		h.reply(h.bus.wordsOf(bus.ControlResume)[0].To, bus.Reply{Type: bus.ReplyMissing, Worker: remote})
+		require.Equal(t, []string{"error 1 RUN_NOT_FOUND"}, c.tale())
+		require.Equal(t, 1, h.bus.jobCount())
+
+		for _, id := range []string{"2", "3", "4", "5"} { // as many as a connection may have
+			c.chat(id, "hi")
+		}
+		c.take()
+		c.chat("1", "hi")
+		require.Equal(t, []string{"error 1 RUN_IN_PROGRESS"}, c.tale(), "a repeat takes a place as any other")
 		h.empty()
 	})
 }

@@ -23,59 +23,54 @@ const (
 // answers back. It never blocks: the socket takes frames or cuts its reader,
 // everything else is a message. One request is handled at a time; the next one
 // is read after Next.
+//
+// Most connections are idle most of the time, so what one holds is counted: the
+// actor and its session are one piece of memory (TestConnectionSize).
 type connection struct {
-	guard
-
-	// Set once, before the actor starts.
-	gateway *Gateway
-	session *Session
-	socket  Socket
-	client  *protocol.Client
+	*guard  // one for all of them
+	Session // what is left when the actor is gone
+	box     mailbox
 
 	// Owned by Receive.
-	state    openState
-	asks     uint32      // names the newest ask to limiter or pool
-	ask      *decide     // the one that is out
-	patience *time.Timer // of the ask that is out
-	waiting  *asking     // the question that the limiter has
-	admitted *decided    // what to give back should the pool refuse
-	turns    []*asking   // live ones, oldest first
-	ended    []endedTurn // the last named ones, for repeats
-	memory   memory
-	requests bucket        // requests other than chat
-	hasty    bool          // the last request came to nothing, and too fast
-	resumes  bool          // the client used id or resume: it can come back
-	said     protocol.Code // why this side closed; empty where it did not, or for no error
-	draining bool
-}
-
-// newConnection is the actor of a session.
-func newConnection(s *Session) *connection {
-	g := s.gateway
-	return &connection{
-		guard: guard{sys: g.sys, kind: kindConnection}, gateway: g, session: s, socket: s.socket, client: &s.client,
-	}
+	asks      uint32 // names the newest ask to limiter or pool
+	state     openState
+	hasty     bool // the last request came to nothing, and too fast
+	resumes   bool // the client used id or resume: it can come back
+	draining  bool
+	ask       *decide     // the one that is out
+	patience  *time.Timer // of the ask that is out
+	waiting   *asking     // the question that the limiter has
+	admission *decided    // what to give back should the pool refuse
+	turns     []*asking   // live ones, oldest first
+	ended     []endedTurn // the last named ones, for repeats
+	memory    memory
+	requests  bucket        // requests other than chat
+	said      protocol.Code // why this side closed; empty where it did not, or for no error
 }
 
 // asking is a live turn with what it needs to be asked again.
 type asking struct {
 	turn
-	question *question
-	sought   string            // of a viewer: the run that it asked for
-	search   *search           // while its run is looked for by client_key
-	patient  bool              // it has waited for the roster to settle
-	keyed    bool              // the run has shown that it has the user's key
-	keys     int               // how often the key was sent to this run
-	unheard  int               // controls in a row for which nobody listened
-	hash     [sha256.Size]byte // of the content, to tell a repeat from a clash
-	timer    *time.Timer       // of the answer that is awaited
-	resumed  time.Time         // when the run was last asked for what is missing
-	frame    protocol.Frame    // scratch of the hot path
+	question   *question
+	trace      *chatTrace        // nil where it is not traced
+	sought     string            // of a viewer: the run that it asked for
+	search     *search           // while its run is looked for by client_key
+	offeredTo  *rosterView       // who lived when the job went out, until somebody has it
+	withdrawal *withdrawal       // while the job is asked back
+	patient    bool              // it has waited for the roster to settle
+	keyed      bool              // the run has shown that it has the user's key
+	keys       int               // how often the key was sent to this run
+	unheard    int               // controls in a row for which nobody listened
+	hash       [sha256.Size]byte // of the content, to tell a repeat from a clash
+	timer      *time.Timer       // of the answer that is awaited
+	resumed    time.Time         // when the run was last asked for what is missing
+	frame      protocol.Frame    // scratch of the hot path
 }
 
 // forget lets go of what the turn holds besides its text.
 func (t *asking) forget() {
 	t.wait(nil)
+	t.trace.abandon()
 	if t.question != nil {
 		t.question.key.Zero()
 	}
@@ -97,8 +92,8 @@ func (c *connection) Receive(ctx actor.Context) {
 	case *actor.Started:
 		c.onStarted(ctx)
 
-	case *chunkArrived: // run → us; first because it is the hot path
-		c.onChunk(ctx, m)
+	case *chunksArrived: // run → us; first because it is the hot path
+		c.onChunks(ctx, m)
 	case *eventArrived:
 		c.onEvent(ctx, m)
 	case *replied:
@@ -155,8 +150,6 @@ func (c *connection) Receive(ctx actor.Context) {
 	}
 }
 
-func (c *connection) log() *zerolog.Logger { return c.session.logger() }
-
 // tell sends a small error that ends no turn.
 func (c *connection) tell(code protocol.Code, message string, retryAfter int) {
 	c.send(&protocol.Frame{
@@ -173,19 +166,20 @@ func (c *connection) close(code protocol.Code) {
 		return
 	}
 	c.state, c.said = closing, code
-	c.session.closed.Store(true)
+	c.mark(markClosed)
 	c.socket.Close(code)
 }
 
 // refuse tells why the client is not admitted and closes. What the limiter had
 // admitted is given back.
 func (c *connection) refuse(code protocol.Code, message string, retryAfter int) {
-	if c.admitted != nil {
-		c.gateway.gate.refund(c.client.Address, c.client.Session, c.admitted)
-		c.admitted = nil
+	if c.admission != nil {
+		c.gateway.gate.refund(c.client.Address, c.client.Session, c.admission)
+		c.admission = nil
 	}
 	c.tell(code, message, retryAfter)
-	c.gateway.refused(c.client)
+	c.gateway.refused(&c.client)
+	c.gateway.traces.admitted(&c.Session, code)
 	c.close(code)
 }
 
@@ -193,16 +187,16 @@ func (c *connection) refuse(code protocol.Code, message string, retryAfter int) 
 // supervisor, its slot too: a crash takes the same way.
 func (c *connection) onSocketClosed(ctx actor.Context, cause protocol.Cause) {
 	c.stopPatience()
-	c.session.closed.Store(true)
+	c.mark(markClosed)
 	ctx.Stop(ctx.Self())
 	if c.client.Kind == protocol.HTTP {
 		return
 	}
-	log := c.log()
 	if cause == protocol.CauseProtocol || cause == protocol.CauseTooBig {
-		log.Warn().Str("cause", string(cause)).Msg("WebSocket connection error")
+		c.gateway.offend(&c.client)
+		c.line(zerolog.WarnLevel).Str("cause", cause.String()).Msg("WebSocket connection error")
 	}
-	e := log.Info().Str("cause", string(cause)).Int("live_turns", len(c.turns))
+	e := c.line(zerolog.InfoLevel).Str("cause", cause.String()).Int("live_turns", len(c.turns))
 	if c.said != "" {
 		e = e.Str("code", string(c.said))
 	}
@@ -232,7 +226,7 @@ func (c *connection) stopPatience() {
 // asked since the supervisor looked keeps it.
 func (c *connection) onIdle() {
 	timeout := c.gateway.cfg.Pool.IdleTimeout
-	if c.state != ready || len(c.turns) > 0 || c.waiting != nil || c.session.idleFor(time.Now()) < timeout {
+	if c.state != ready || len(c.turns) > 0 || c.waiting != nil || c.idleFor(time.Now()) < timeout {
 		return
 	}
 	c.tell(protocol.IdleTimeout, "Nothing was asked for "+timeout.String()+". Reconnect to go on.", 0)

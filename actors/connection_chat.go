@@ -68,7 +68,7 @@ func (c *connection) next(ctx actor.Context) {
 // counted takes a request that came to nothing into account; false above the
 // bounds.
 func (c *connection) counted() bool {
-	ok := c.requests.take(time.Now(), requestRate, requestBurst)
+	ok := c.requests.take(c.sys.moment(time.Now()), requestRate, requestBurst)
 	c.hasty = c.hasty || !ok
 	return ok
 }
@@ -76,7 +76,7 @@ func (c *connection) counted() bool {
 // stirred starts the clock of pool.idle_timeout again, where one runs.
 func (c *connection) stirred() {
 	if len(c.turns) == 0 {
-		c.session.idle(time.Now())
+		c.idle(time.Now())
 	}
 }
 
@@ -101,12 +101,13 @@ func (c *connection) tooFast(r protocol.Request) bool {
 	case *protocol.Chat: // a repeat: its turn is over
 		f.Named, f.ID = true, m.ID
 	case *protocol.Cancel:
-		f.For = protocol.ForCancel
+		f.Named, f.For, f.RunID = true, protocol.ForCancel, echoed(m.RunID)
 	case *protocol.Resume:
-		f.For = protocol.ForResume
+		f.Named, f.For, f.RunID = true, protocol.ForResume, echoed(m.RunID)
 	case *protocol.Bad:
 		f.For = m.For
 	}
+	c.gateway.offend(&c.client)
 	c.send(f)
 	return true
 }
@@ -119,6 +120,7 @@ func (c *connection) onBad(m *protocol.Bad) {
 		f.Named, f.ID = true, m.ID
 	}
 	f.Named = f.Named || c.client.Kind == protocol.HTTP
+	c.gateway.offend(&c.client)
 	c.send(f)
 }
 
@@ -139,7 +141,7 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 		c.failChat(chat, full, refusal)
 		return false
 	}
-	q, refusal := c.gateway.prepare(chat, c.client, &c.memory)
+	q, refusal := c.gateway.prepare(chat, &c.client, &c.memory)
 	if refusal != nil {
 		c.failChat(chat, full, refusal)
 		return false
@@ -149,7 +151,7 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 			id: chat.ID, named: full, provider: q.job.Provider,
 			attempts: c.gateway.cfg.Runs.Attempts, room: c.gateway.answerRoom(),
 		},
-		question: q, hash: hash,
+		question: q, hash: hash, trace: c.gateway.traces.chat(&c.Session, chat, q.job.Provider),
 	}
 	if chat.ClientKey != (protocol.ClientKey{}) {
 		q.job.ClientKey, q.job.Content = chat.ClientKey[:], hash[:]
@@ -168,8 +170,17 @@ func (c *connection) onChat(ctx actor.Context, chat *protocol.Chat) bool {
 
 // begin asks the limiter for a question.
 func (c *connection) begin(ctx actor.Context, t *asking) {
+	if t.question.job.ClientKey != nil { // it was not refused before: it could have been a repeat
+		if refusal := c.gateway.refuseQuestion(); refusal != nil {
+			c.counted()
+			t.question.key.Zero()
+			c.apply(ctx, t, t.fail(refusal.Code, refusal.Message, refusal.RetryAfter))
+			c.next(ctx)
+			return
+		}
+	}
 	c.waiting = t
-	c.session.busy()
+	c.busy()
 	c.askLimiter(ctx, &decide{message: true})
 }
 
@@ -177,6 +188,7 @@ func dropKeys(chat *protocol.Chat) { chat.TakeKey("") }
 
 func (c *connection) failChat(chat *protocol.Chat, full bool, e *protocol.Error) {
 	c.counted()
+	c.gateway.traces.refused(&c.Session, chat, e.Code)
 	c.send(&protocol.Frame{
 		Type: protocol.TypeError, Named: full, ID: chat.ID,
 		Code: e.Code, Message: e.Message, RetryAfter: e.RetryAfter,
@@ -195,8 +207,10 @@ func (c *connection) mayAsk(chat *protocol.Chat) *protocol.Error {
 		return &protocol.Error{Code: protocol.RunInProgress, Message: "An answer is still being written. Cancel it, wait for its end, or give each chat an id."}
 	case c.own() >= c.gateway.cfg.Runs.PerConnection:
 		return &protocol.Error{Code: protocol.RunInProgress, Message: fmt.Sprintf("%d answers are being written on this connection already. Wait for one to end.", c.own())}
+	case chat.Repeat && chat.ID != "" && chat.ClientKey != (protocol.ClientKey{}):
+		return nil // it may have its run already: then nothing begins
 	}
-	return nil
+	return c.gateway.refuseQuestion()
 }
 
 // repeated answers a chat whose id this socket has used: the same content gets
@@ -215,11 +229,13 @@ func (c *connection) repeated(ctx actor.Context, chat *protocol.Chat, hash [sha2
 	}
 	for _, e := range c.ended {
 		if e.id == chat.ID && e.hash == hash && e.run != "" {
+			if c.draining || c.own() >= c.gateway.cfg.Runs.PerConnection {
+				return false // refused as any other
+			}
 			if c.tooFast(chat) {
 				return true
 			}
-			c.send(&protocol.Frame{Type: protocol.TypeAccepted, Named: true, ID: e.id, RunID: e.run})
-			c.view(ctx, &asking{turn: turn{id: e.id, forWhat: protocol.ForResume}, hash: hash}, e.run)
+			c.view(ctx, &asking{turn: turn{id: e.id}, hash: hash}, e.run)
 			return true
 		}
 	}
@@ -286,12 +302,12 @@ func (c *connection) unnamed() *asking {
 // bucket is a small token bucket. The zero value is full.
 type bucket struct {
 	spent float64
-	last  time.Time
+	last  moment
 }
 
-func (b *bucket) take(now time.Time, perSecond, burst float64) bool {
-	if !b.last.IsZero() {
-		b.spent = max(0, b.spent-now.Sub(b.last).Seconds()*perSecond)
+func (b *bucket) take(now moment, perSecond, burst float64) bool {
+	if b.last != 0 {
+		b.spent = max(0, b.spent-time.Duration(now-b.last).Seconds()*perSecond)
 	}
 	b.last = now
 	if b.spent+1 > burst {

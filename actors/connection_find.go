@@ -45,6 +45,17 @@ type search struct {
 	heard  map[string]bool // workers that answered
 	failed bool            // a worker could not be asked
 	best   *bus.Reply
+
+	unheard bool // nobody listened where a worker should: it is asked again
+	again   int  // how often that was
+}
+
+// enough tells whether no other worker's answer would change anything.
+func (s *search) enough(t *asking) bool {
+	if s.best == nil {
+		return false
+	}
+	return t.id != "" && !s.best.Over || s.errand == toRepeat && bytes.Equal(s.best.Content, t.hash[:])
 }
 
 // onCancel stops a turn of this socket, or a run that the client can prove to be
@@ -134,6 +145,7 @@ func (c *connection) tooManyMisses(what, run string) bool {
 	if d.OK {
 		return false
 	}
+	c.gateway.offend(&c.client)
 	c.answer(what, run, protocol.RateLimitExceeded, fmt.Sprintf(
 		"Too many runs were asked for that are not there: at most %d a minute. Try again in %d s.", missesMax, seconds(d.RetryAfter)), seconds(d.RetryAfter))
 	return true
@@ -157,7 +169,7 @@ func (c *connection) view(ctx actor.Context, t *asking, run string) {
 // list enters a turn that looks for its run.
 func (c *connection) list(ctx actor.Context, t *asking) {
 	c.turns = append(c.turns, t)
-	c.session.busy()
+	c.busy()
 	c.enlist(ctx, t)
 }
 
@@ -208,6 +220,15 @@ func (c *connection) onSettled(ctx actor.Context, to uint64) {
 		c.follow(ctx, t)
 	case turnSeeking:
 		c.look(ctx, t)
+	case turnAccepted, turnStreaming:
+		c.stopAgain(t)
+	}
+}
+
+// stopAgain says a cancel once more: a run that did not hear it writes on.
+func (c *connection) stopAgain(t *asking) {
+	if t.stopping && t.run != "" && (t.state == turnAccepted || t.state == turnStreaming) {
+		c.control(t, &bus.Control{Type: bus.ControlCancel})
 	}
 }
 
@@ -232,9 +253,13 @@ func (c *connection) seek(ctx actor.Context, t *asking, e errand, key protocol.C
 
 func (c *connection) look(ctx actor.Context, t *asking) {
 	workers, s := viewOf(&c.gateway.roster).workers, t.search
-	s.open = len(workers)
+	s.open, s.unheard = 0, false
 	t.wait(after(c.sys, searchPatience, ctx.Self(), &searchLate{to: t.to}))
 	for id := range workers {
+		if s.heard[id] {
+			continue
+		}
+		s.open++
 		s.failed = !c.controlTo(t, id, &bus.Control{Type: bus.ControlFind, ClientKey: s.key[:], Name: t.id}) || s.failed
 	}
 	if s.open == 0 || s.failed {
@@ -260,9 +285,16 @@ func (c *connection) onSought(ctx actor.Context, t *asking, r *bus.Reply) {
 }
 
 func (c *connection) onSearchLate(ctx actor.Context, to uint64) {
-	if t := c.byTo(to); t != nil && t.state == turnSeeking {
-		c.decide(ctx, t)
+	t := c.byTo(to)
+	if t == nil || t.state != turnSeeking {
+		return
 	}
+	if s := t.search; s.unheard && s.again < sayAgainMax && !s.enough(t) {
+		s.again++
+		c.look(ctx, t) // who was away for a moment may have it
+		return
+	}
+	c.decide(ctx, t)
 }
 
 // decide ends a search: the turn follows what was found, or is what it would

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -23,7 +24,7 @@ func (c *connection) sendKey(ctx actor.Context, t *asking) {
 	}
 	sealed, err := bus.Seal(public, t.question.key.Reveal(), bus.SealInfo(t.run, t.provider))
 	if err != nil {
-		c.log().Error().Err(err).Str("worker", t.worker).Msg("Key could not be sealed")
+		c.line(zerolog.ErrorLevel).Err(err).Str("worker", t.worker).Msg("Key could not be sealed")
 		c.control(t, &bus.Control{Type: bus.ControlRelease})
 		c.apply(ctx, t, t.fail(protocol.Internal, "Your key could not be sealed for the worker.", 0))
 		return

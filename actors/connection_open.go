@@ -2,9 +2,11 @@ package actors
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 	"github.com/troupe-chat/troupe/actors/limit"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -13,10 +15,11 @@ import (
 // address first: admission may be over, and a request read, before the
 // supervisor that spawns it has got so far.
 func (c *connection) onStarted(ctx actor.Context) {
-	c.session.pid.Store(ctx.Self())
-	if _, gone := c.session.gone(); gone {
+	c.pid.Store(ctx.Self())
+	if _, gone := c.gone(); gone {
 		return // the supervisor sends socketClosed next
 	}
+	c.gateway.traces.open(&c.Session)
 	switch {
 	case c.gateway.draining.Load():
 		c.refuse(protocol.ShuttingDown, "This server is shutting down. Reconnect in a moment.", 1)
@@ -64,6 +67,9 @@ func (c *connection) onDecided(ctx actor.Context, m *decided) {
 	message := c.ask.message
 	c.ask = nil
 	c.stopPatience()
+	if !m.decision.OK && c.state != closing {
+		c.gateway.blame(&c.client, m)
+	}
 	switch {
 	case c.state == closing:
 		if !message && m.decision.OK { // refused meanwhile: it consumes nothing
@@ -72,9 +78,11 @@ func (c *connection) onDecided(ctx actor.Context, m *decided) {
 	case message:
 		c.onMessageDecided(ctx, m.decision)
 	case !m.decision.OK:
+		c.gateway.traces.limited(&c.Session, m)
 		c.onRefusedByLimiter(m.decision)
 	default:
-		c.admitted = m
+		c.gateway.traces.limited(&c.Session, m)
+		c.admission = m
 		c.askPool(ctx)
 	}
 }
@@ -90,7 +98,7 @@ func (c *connection) onRefusedByLimiter(d limit.Decision) {
 
 func (c *connection) logRateLimit(d limit.Decision) {
 	c.gateway.folded.event("rate", c.client.Address, func(repeats int) {
-		e := c.log().Warn()
+		e := c.line(zerolog.WarnLevel)
 		if repeats > 0 {
 			e = e.Int("repeats", repeats)
 		}
@@ -107,11 +115,7 @@ func seconds(d time.Duration) int {
 func (c *connection) askPool(ctx actor.Context) {
 	c.state = leasing
 	c.asks++
-	session := c.client.Session
-	if c.client.NewSession {
-		session = "" // made up by the server: nobody can come back to it
-	}
-	c.sys.root.Send(c.gateway.pool, &acquire{from: ctx.Self(), n: c.asks, address: c.client.Address, session: session})
+	c.sys.root.Send(c.gateway.pool, &acquire{owner: &c.Session, n: c.asks})
 	c.patience = after(c.sys, poolPatience, ctx.Self(), &poolLate{n: c.asks})
 }
 
@@ -120,12 +124,14 @@ func (c *connection) onGranted(m *granted) {
 		return // too late: the socket is closed, and the end of this actor gives the slot back
 	}
 	c.stopPatience()
-	c.state, c.admitted = ready, nil
-	c.session.admitted.Store(true)
-	c.session.idle(time.Now())
-	c.gateway.accepted(c.client)
+	c.state, c.admission = ready, nil
+	c.mark(markAdmitted)
+	c.idle(time.Now())
+	c.gateway.accepted(&c.client)
+	c.gateway.traces.pooled(&c.Session, poolGranted)
+	c.gateway.traces.admitted(&c.Session, "")
 	if c.client.Kind == protocol.WebSocket {
-		e := c.log().Info()
+		e := c.line(zerolog.InfoLevel)
 		if c.client.Origin != "" {
 			e = e.Str("origin", c.client.Origin)
 		}
@@ -139,19 +145,29 @@ func (c *connection) onFull(_ actor.Context, m *full) {
 		return
 	}
 	c.stopPatience()
+	c.gateway.traces.pooled(&c.Session, poolWord(m.scope))
 	pool := c.gateway.cfg.Pool
 	count, where := pool.MaxConnections, "in all"
 	if m.scope == limit.ScopeAddress {
 		count, where = pool.MaxPerIP, "for this address"
+		c.gateway.offend(&c.client)
 	}
 	c.gateway.folded.event("pool", c.client.Address, func(repeats int) {
-		e := c.log().Warn()
+		e := c.line(zerolog.WarnLevel)
 		if repeats > 0 {
 			e = e.Int("repeats", repeats)
 		}
 		e.Str("limit", "pool").Str("scope", string(m.scope)).Int("count", count).Int("retry_after", poolRetry).Msg("Connection limit reached")
 	})
-	c.refuse(protocol.ConnectionLimitExceeded, fmt.Sprintf("Connection limit reached: %d connections %s. Close one, or try again later.", count, where), poolRetry)
+	c.refuse(protocol.ConnectionLimitExceeded, fmt.Sprintf("Connection limit reached: %s %s. Close one, or try again later.", countOf(count), where), poolRetry)
+}
+
+// countOf says how many connections, for people.
+func countOf(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return strconv.Itoa(n) + " connections"
 }
 
 // poolRetry is the advice to a client that found the pool full, in seconds.
@@ -161,5 +177,6 @@ func (c *connection) onPoolLate(m *poolLate) {
 	if c.state != leasing || m.n != c.asks {
 		return
 	}
+	c.gateway.traces.pooled(&c.Session, poolTooLate)
 	c.refuse(protocol.Internal, "The connection could not be admitted in time. Reconnect in a moment.", 1)
 }

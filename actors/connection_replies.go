@@ -21,13 +21,13 @@ func (c *connection) onReplied(ctx actor.Context, m *replied) {
 		c.onSought(ctx, t, r)
 	case r.Type == bus.ReplyAccepted:
 		c.onAccepted(ctx, t, r)
-	case t.state == turnOffered:
+	case t.out():
 		c.onTurnedDown(ctx, t, r)
 	case t.state == turnFinding:
 		c.onFound(ctx, t, r)
 	case r.Type == replyKeyAgain:
 		c.sendKey(ctx, t)
-	case r.Type == bus.ReplyMissing: // it was known, and went down with its worker's memory
+	case r.Type == bus.ReplyMissing && (r.Worker == t.worker || r.Worker == ""): // it was known, and went down with its worker's memory
 		c.apply(ctx, t, t.missing())
 	case r.Type == bus.ReplyRefused && r.Run == t.run && t.run != "":
 		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
@@ -44,7 +44,9 @@ func (c *connection) onAccepted(ctx actor.Context, t *asking, r *bus.Reply) {
 		c.secede(ctx, t)
 		return
 	}
+	t.trace.dispatched(true)
 	t.spoke = time.Now()
+	t.offeredTo, t.withdrawal = nil, nil
 	t.wait(nil)
 	c.apply(ctx, t, s)
 }
@@ -57,11 +59,15 @@ func (c *connection) onTurnedDown(ctx actor.Context, t *asking, r *bus.Reply) {
 		c.apply(ctx, t, t.noRoom(time.Now(), true))
 	case bus.ReplyRefused:
 		t.wait(nil)
-		if t.spare != nil && t.state == turnOffered { // the first worker may still go on
+		if t.spare != nil { // the first worker may still go on
 			c.apply(ctx, t, t.noOther())
 			return
 		}
 		c.apply(ctx, t, t.fail(known(r.Code), r.Message, r.RetryAfter))
+	case bus.ReplyMissing:
+		if t.state == turnWithdrawing {
+			c.onGivenBack(ctx, t, r.Worker)
+		}
 	}
 }
 
@@ -103,9 +109,9 @@ func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
 		}
 		c.apply(ctx, t, t.fail(protocol.NoWorkers, "No worker serves this provider at the moment.", noWorkersRetry))
 	case turnFinding:
-		c.apply(ctx, t, t.missing())
-	case turnSeeking: // of a worker that is gone: it has nothing
-		c.onSought(ctx, t, &bus.Reply{Type: bus.ReplyMissing})
+		c.onFoundNobody(ctx, t)
+	case turnSeeking:
+		t.search.unheard = true
 	case turnAccepted, turnStreaming:
 		c.onUnheard(ctx, t)
 	}
@@ -115,12 +121,38 @@ func (c *connection) onNoResponders(ctx actor.Context, to uint64) {
 // workers that beat; of one that it does not know twice in a row is enough.
 func (c *connection) onUnheard(ctx actor.Context, t *asking) {
 	if viewOf(&c.gateway.roster).workers[t.worker] != nil {
+		if t.stopping {
+			c.sayAgain(ctx, t)
+		}
 		return
 	}
 	if t.unheard++; t.unheard >= probesFailed {
 		c.lost(ctx, t)
 	}
 }
+
+// onFoundNobody: nobody listens where a run is looked for. A worker that changes
+// its server is away from its subject for a moment: while the roster knows it, it
+// is asked again.
+func (c *connection) onFoundNobody(ctx actor.Context, t *asking) {
+	if t.unheard++; t.unheard > sayAgainMax || viewOf(&c.gateway.roster).workers[t.worker] == nil {
+		c.apply(ctx, t, t.missing())
+		return
+	}
+	c.sayAgain(ctx, t)
+}
+
+// sayAgain has a turn say after a moment what its worker did not hear.
+func (c *connection) sayAgain(ctx actor.Context, t *asking) {
+	t.wait(after(c.sys, sayAgainPause, ctx.Self(), &settled{to: t.to}))
+}
+
+// Bounds of saying again what a worker did not hear: the roster lets go of one
+// that is gone before the last.
+const (
+	sayAgainPause = 250 * time.Millisecond
+	sayAgainMax   = 16
+)
 
 // noWorkersRetry is the advice where nobody serves a provider, in seconds.
 const noWorkersRetry = 2

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,8 +85,8 @@ func TestOpenRefused(t *testing.T) {
 // back, so that the client is let in as soon as there is room.
 func TestOpenPoolFull(t *testing.T) {
 	for scope, message := range map[string]string{
-		"all":     "Connection limit reached: 1 connections in all. Close one, or try again later.",
-		"address": "Connection limit reached: 1 connections for this address. Close one, or try again later.",
+		"all":     "Connection limit reached: 1 connection in all. Close one, or try again later.",
+		"address": "Connection limit reached: 1 connection for this address. Close one, or try again later.",
 	} {
 		t.Run(scope, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -232,6 +233,10 @@ func TestRequestRateEndsNoTurn(t *testing.T) {
 		require.Equal(t, []string{`{"type":"error","for":"cancel",` + refused}, c.take())
 		c.ask(&protocol.Resume{RunID: "w1-a"})
 		require.Equal(t, []string{`{"type":"error","for":"resume",` + refused}, c.take())
+		run := newToken()[:tokenShort] + runSeparator + newToken()
+		c.ask(&protocol.Resume{RunID: run})
+		require.Equal(t, run, c.last().RunID, "a client with many answers must know which to ask for again")
+		c.take()
 		c.ask(&protocol.Bad{For: protocol.ForResume, Err: protocol.NewError(protocol.InvalidMessage, "no", 0)})
 		require.Equal(t, []string{`{"type":"error","for":"resume",` + refused}, c.take())
 		h.empty()
@@ -393,4 +398,10 @@ func TestFollowLeave(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestConnectionSize: thousands of idle connections cost what this says, each,
+// their mailboxes included. The next of the allocator's size classes is 416.
+func TestConnectionSize(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(connection{}), uintptr(384))
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/trace"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -24,19 +26,24 @@ func (c *connection) apply(ctx actor.Context, t *asking, s step) {
 	switch s.verb {
 	case doOffer:
 		c.offer(ctx, t)
+	case doWithdraw:
+		c.withdraw(ctx, t)
 	case doWait:
 		c.gateway.followers.queue(t.to, t.provider)
 		t.wait(after(c.sys, retryPause(), ctx.Self(), &retryDue{to: t.to}))
 	case doKey:
 		c.sendKey(ctx, t)
 	case doCancel:
+		c.gateway.followers.stop(t.to)
 		c.control(t, &bus.Control{Type: bus.ControlCancel})
 	case doHeal:
+		t.trace.event(trace.EventHealed)
 		t.resumed = time.Now()
 		c.control(t, &bus.Control{Type: bus.ControlResume, After: t.seq, Cut: t.after})
 	case doAck:
 		c.control(t, &bus.Control{Type: bus.ControlAck})
 	case doMove:
+		t.trace.event(trace.EventMoved)
 		c.control(t, &bus.Control{Type: bus.ControlAck})
 		t.question.job.Avoid = []string{t.worker}
 		t.run, t.worker = "", ""
@@ -74,8 +81,9 @@ func (c *connection) offer(ctx actor.Context, t *asking) {
 	c.gateway.followers.drop(t.to)
 	c.enlist(ctx, t)
 	t.keyed, t.keys, t.unheard = false, 0, 0
+	t.offeredTo, t.withdrawal = viewOf(&c.gateway.roster), nil
 	q, now := t.question, time.Now()
-	q.job.To, q.job.Job = t.to, newToken()
+	q.job.To, q.job.Job, q.job.Trace = t.to, newToken(), t.trace.offered(t.attempt)
 	if !t.avoiding {
 		q.job.Avoid = nil
 	}
@@ -92,7 +100,7 @@ func (c *connection) offer(ctx actor.Context, t *asking) {
 // enlist names a turn on the bus.
 func (c *connection) enlist(ctx actor.Context, t *asking) {
 	f := &follower{
-		pid: ctx.Self(), session: c.session, name: c.client.Session,
+		pid: ctx.Self(), box: &c.box, session: &c.Session, name: c.client.Session,
 		onDisconnect: protocol.OnDisconnectGrace, named: t.viewer || t.id != "",
 	}
 	if q := t.question; q != nil {
@@ -105,7 +113,7 @@ func (c *connection) undeliverable(t *asking, err error) step {
 	if errors.Is(err, bus.ErrTooLarge) {
 		return t.fail(protocol.InvalidMessage, "The question with its earlier messages is larger than the message bus carries. Send fewer or shorter messages.", 0)
 	}
-	c.log().Debug().Err(err).Msg("Job could not be published")
+	c.line(zerolog.DebugLevel).Err(err).Msg("Job could not be published")
 	return t.noBus()
 }
 
@@ -122,7 +130,7 @@ func (c *connection) controlTo(t *asking, worker string, m *bus.Control) bool {
 		if m.Type == bus.ControlAck { // else the run would say its end until it is forgotten
 			c.gateway.owe(leaving{worker: worker, control: m})
 		}
-		c.log().Debug().Err(err).Str("control", m.Type).Str("run", m.Run).Msg("Control could not be published")
+		c.line(zerolog.DebugLevel).Err(err).Str("control", m.Type).Str("run", m.Run).Msg("Control could not be published")
 		return false
 	}
 	return true
@@ -130,6 +138,7 @@ func (c *connection) controlTo(t *asking, worker string, m *bus.Control) bool {
 
 // finish forgets a turn whose terminal frame was sent.
 func (c *connection) finish(t *asking, f *protocol.Frame) {
+	t.trace.ended(&t.turn, f)
 	t.forget()
 	c.gateway.followers.drop(t.to)
 	if i := slices.Index(c.turns, t); i >= 0 {
@@ -160,7 +169,7 @@ func (c *connection) account(t *asking, f *protocol.Frame) {
 }
 
 func (c *connection) logTurn(t *asking, f *protocol.Frame) {
-	e := c.log().Info().Str("run", t.run).Str("outcome", string(f.Type)).Str("provider", t.provider).Uint64("chunks", t.seq)
+	e := c.line(zerolog.InfoLevel).Str("run", t.run).Str("outcome", string(f.Type)).Str("provider", t.provider).Uint64("chunks", t.seq)
 	if f.Type == protocol.TypeError {
 		e = e.Str("code", string(f.Code))
 	}
@@ -172,7 +181,7 @@ func (c *connection) afterTurn(named bool) {
 	if len(c.turns) > 0 || c.waiting != nil || c.state != ready {
 		return
 	}
-	c.session.idle(time.Now())
+	c.idle(time.Now())
 	switch {
 	case c.client.Kind == protocol.HTTP:
 		c.close("")
@@ -183,21 +192,41 @@ func (c *connection) afterTurn(named bool) {
 	}
 }
 
-// onChunk is the hot path: look up, append, hand over.
-func (c *connection) onChunk(ctx actor.Context, m *chunkArrived) {
-	t := c.byTo(m.to)
-	if t == nil {
-		return
+// onChunks is the hot path: look up, append, hand over. What came together goes
+// out together.
+func (c *connection) onChunks(ctx actor.Context, m *chunksArrived) {
+	if t := c.byTo(m.to); t != nil {
+		t.spoke, t.unheard = time.Now(), 0
+		held := false // t.frame is ready and not sent
+		for i := range m.chunks {
+			held = c.chunk(ctx, t, &m.chunks[i], held)
+		}
+		if held {
+			c.socket.Send(&t.frame)
+		}
 	}
-	t.spoke, t.unheard = time.Now(), 0
-	switch t.chunk(m.seq, m.text) {
-	case chunkNext:
+	c.gateway.gather.done(m)
+}
+
+// chunk takes one chunk. With held, t.frame is shown first; it tells whether
+// t.frame is held now.
+func (c *connection) chunk(ctx actor.Context, t *asking, a *arrived, held bool) bool {
+	verdict := t.chunk(a.seq, a.text)
+	if verdict == chunkNext {
+		if held {
+			c.socket.Queue(&t.frame)
+		}
 		if t.seq == 1 {
 			c.begun(t)
 		}
 		t.heard = t.spoke
-		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: m.seq, Text: m.text}
+		t.frame = protocol.Frame{Type: protocol.TypeChunk, Named: t.named, ID: t.id, RunID: t.run, Seq: a.seq, Text: a.text}
+		return true
+	}
+	if held {
 		c.socket.Send(&t.frame)
+	}
+	switch verdict {
 	case chunkIgnored:
 		if t.healing && t.spoke.Sub(t.resumed) > t.patience() { // what would heal it was lost, too
 			c.apply(ctx, t, t.heal())
@@ -207,6 +236,7 @@ func (c *connection) onChunk(ctx actor.Context, m *chunkArrived) {
 	case chunkTooMuch:
 		c.apply(ctx, t, t.tooMuch())
 	}
+	return false
 }
 
 func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
@@ -245,6 +275,7 @@ func (c *connection) onEvent(ctx actor.Context, m *eventArrived) {
 // begun: text is there, so there is no second attempt that would need the key.
 func (c *connection) begun(t *asking) {
 	c.hasKey(t)
+	t.trace.shown()
 	if t.question != nil {
 		t.question.key.Zero()
 	}
@@ -269,7 +300,9 @@ func (c *connection) onOfferLate(ctx actor.Context, to uint64) {
 	}
 	switch t.state {
 	case turnOffered:
-		c.apply(ctx, t, t.noAccept(time.Now()))
+		c.apply(ctx, t, t.noAccept())
+	case turnWithdrawing:
+		c.askBack(ctx, t)
 	case turnFinding: // its answer may still come, when nobody listens any more
 		c.letGo(t)
 		c.apply(ctx, t, t.missing())
@@ -292,6 +325,7 @@ func (c *connection) onWorkerLost(ctx actor.Context, to uint64) {
 // for a while, nobody would come back for the run that was left behind.
 func (c *connection) lost(ctx actor.Context, t *asking) {
 	l := c.goodbye(t)
+	t.trace.event(trace.EventWorkerLost)
 	s := t.lost()
 	if s.verb == doOffer && l.control.Run != "" {
 		l.control.Type = bus.ControlRelease
@@ -359,7 +393,8 @@ func (c *connection) onBusBack(ctx actor.Context) {
 func (c *connection) onSilence(ctx actor.Context, now time.Time) {
 	for _, t := range slices.Clone(c.turns) {
 		c.apply(ctx, t, t.silence(now))
-		if t.live() && now.Sub(t.spoke) > runSilence {
+		c.stopAgain(t)
+		if away, _ := c.gateway.busAway(); !away && t.live() && now.Sub(t.spoke) > runSilence {
 			c.apply(ctx, t, t.heal())
 		}
 	}

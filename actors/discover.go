@@ -19,20 +19,36 @@ const (
 // discover keeps the lists of models that vendors give, until ctx ends: in a
 // goroutine of its own, for a vendor may take its time. A panic costs one look.
 func (w *Worker) discover(ctx context.Context) {
-	next := map[string]time.Time{}
+	type look struct {
+		vendor string
+		next   time.Time
+	}
+	looks := map[string]look{}
 	w.sys.every(ctx, "discover models", discoverLook, func(now time.Time) {
 		for name, s := range w.served {
-			if !now.Before(next[name]) {
-				next[name] = now.Add(discoverRetry) // where it panics
-				next[name] = now.Add(w.list(ctx, s))
+			setup := s.setup.Load()
+			vendor := vendorOf(&setup.Config) // a reload may have gone to another one
+			if last := looks[name]; last.vendor == vendor && now.Before(last.next) {
+				continue
 			}
+			looks[name] = look{vendor, now.Add(discoverRetry)} // where it panics
+			looks[name] = look{vendor, now.Add(w.list(ctx, s, setup))}
 		}
 	})
 }
 
+// listing is the models that a vendor listed.
+type listing struct {
+	vendor string // see vendorOf
+	models []string
+}
+
+// vendorOf tells vendors apart: a type has an address of its own where none is
+// configured.
+func vendorOf(c *provider.Config) string { return c.Type + " " + c.BaseURL }
+
 // list asks one vendor for its models and says when to ask again.
-func (w *Worker) list(ctx context.Context, s *served) time.Duration {
-	setup := s.setup.Load()
+func (w *Worker) list(ctx context.Context, s *served, setup *ProviderSetup) time.Duration {
 	lister, can := setup.Provider.(provider.Lister)
 	if !setup.Config.Discover || !can {
 		return 0
@@ -48,7 +64,7 @@ func (w *Worker) list(ctx context.Context, s *served) time.Duration {
 		w.log.Warn().Err(err).Str("provider", s.name).Msg("Models could not be listed")
 		return discoverRetry
 	}
-	s.found.Store(&models)
+	s.found.Store(&listing{vendorOf(&setup.Config), models})
 	w.log.Info().Str("provider", s.name).Int("models", len(models)).Msg("Models listed")
 	return discoverAgain
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"encoding/json"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -46,14 +47,18 @@ func TestChatNoResponders(t *testing.T) {
 	})
 }
 
-// TestChatOfferTimeout: three offers of 500 ms each; a late accept is released.
+// silentOffer is what an offer takes that nobody answers and everybody gives back.
+const silentOffer = offerTimeout + offerDead
+
+// TestChatOfferTimeout: three offers of 500 ms each, and until they are dead; a late
+// accept is released.
 func TestChatOfferTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := build(t, defaultPlan())
 		c := h.open("s")
 		c.chat("", "hi")
 		first := h.bus.lastJob(t)
-		pass(3*offerTimeout - time.Millisecond)
+		pass(3*silentOffer - time.Millisecond)
 		require.Equal(t, 3, h.bus.jobCount())
 		require.Empty(t, c.take())
 		pass(time.Millisecond)
@@ -218,6 +223,32 @@ func TestChatBusDown(t *testing.T) {
 		require.Equal(t, "down", h.gateway.Health().Bus)
 		h.empty()
 	})
+}
+
+// TestChatAfterAPause: a gateway that stood still for so long that workers gave it
+// up asks for what it missed as soon as it goes on.
+func TestChatAfterAPause(t *testing.T) {
+	for _, c := range []struct {
+		paused time.Duration
+		asks   int
+	}{{beatsLost - time.Millisecond, 0}, {beatsLost, 1}} {
+		bubble(t, func(t *testing.T) {
+			h := build(t, defaultPlan())
+			k := h.open("s")
+			k.chat("1", "hi")
+			h.chunk(h.accept("w1-a").To, 1, "Hel")
+			h.gateway.stopTick()
+			synctest.Wait()
+			h.gateway.tick(time.Now())
+			h.gateway.tick(time.Now().Add(c.paused))
+			synctest.Wait()
+			asked := h.bus.wordsOf(bus.ControlResume)
+			require.Len(t, asked, c.asks)
+			for _, a := range asked {
+				require.EqualValues(t, 1, a.After)
+			}
+		})
+	}
 }
 
 // TestChatPublishErrors: what the bus says about a job reaches the client.

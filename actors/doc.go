@@ -25,10 +25,10 @@
 //	connection → pool      acquire            → granted, full     1 s, then the client is refused
 //	connection → bus       job                → replied, noResponders   500 ms each, three times
 //	connection → bus       key, cancel, resume, release, ack, gone
-//	run → bus → connection chunkArrived, eventArrived
+//	run → bus → connection chunksArrived, eventArrived
 //	roster → connection    workerLost
 //	connections, providers hear of their children's ends (Terminated) and let go;
-//	connections → pool     Terminated, passed on: the slot is free
+//	connections → pool     vacated: the slot is free
 //
 // Nothing asks upward, so no ask can deadlock. No actor blocks: not on a socket,
 // not on the bus, not on a vendor; an ask is a message, its reply another one,

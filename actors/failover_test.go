@@ -126,7 +126,7 @@ func TestElsewhereNobody(t *testing.T) {
 		avoiding int // offers
 	}{
 		"busy":   {func(h *house, to uint64) { h.reply(to, turnedDown()) }, offersAvoiding},
-		"silent": {func(*house, uint64) { pass(offerTimeout) }, offersMax},
+		"silent": {func(*house, uint64) { pass(silentOffer) }, offersMax},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -25,6 +25,7 @@ type fakeSocket struct {
 	frames  []protocol.Frame
 	lines   []string
 	nexts   int
+	queued  int // frames that could wait for the next one
 	closes  []protocol.Code
 	ended   bool
 }
@@ -42,6 +43,13 @@ func (s *fakeSocket) Send(f *protocol.Frame) {
 	kept.Text = bytes.Clone(f.Text)
 	s.frames = append(s.frames, kept)
 	s.lines = append(s.lines, string(f.Append(nil)))
+}
+
+func (s *fakeSocket) Queue(f *protocol.Frame) {
+	s.mu.Lock()
+	s.queued++
+	s.mu.Unlock()
+	s.Send(f)
 }
 
 func (s *fakeSocket) Close(code protocol.Code) {
@@ -147,6 +155,8 @@ type told struct {
 // or a worker is attached, delivers it at once. The hooks may drop or change
 // what passes.
 type fakeBus struct {
+	hearing sync.Mutex // held by whoever plays the subscription of a gateway
+
 	mu      sync.Mutex
 	gateway *Gateway
 	worker  *Worker
@@ -155,6 +165,7 @@ type fakeBus struct {
 	askErr  error
 	max     int
 	beating []*bus.Beat // workers that beat with the gateway
+	keeping bool        // these do not give back what was never answered
 
 	jobs     []bus.Job
 	words    []word
@@ -164,11 +175,21 @@ type fakeBus struct {
 	bills    []bus.UsageRecord
 	dropping func(*bus.Event) bool
 	losing   func(*bus.Reply) bool
+	calling  func(method string, done bool) // before and after each call; may panic
+}
+
+// called tells calling, where somebody listens.
+func (b *fakeBus) called(method string, done bool) {
+	if b.calling != nil {
+		b.calling(method, done)
+	}
 }
 
 func newFakeBus() *fakeBus { return &fakeBus{max: 1 << 20} }
 
 func (b *fakeBus) Ask(job *bus.Job) error {
+	b.called("Ask", false)
+	defer b.called("Ask", true)
 	b.mu.Lock()
 	if b.down {
 		b.mu.Unlock()
@@ -193,6 +214,8 @@ func (b *fakeBus) Ask(job *bus.Job) error {
 }
 
 func (b *fakeBus) Control(worker string, c *bus.Control) error {
+	b.called("Control", false)
+	defer b.called("Control", true)
 	b.mu.Lock()
 	if b.down {
 		b.mu.Unlock()
@@ -208,7 +231,21 @@ func (b *fakeBus) Control(worker string, c *bus.Control) error {
 	if w != nil && worker == w.id {
 		w.OnControl(&kept, subjectOf(c.To))
 	}
+	b.giveBack(worker, &kept)
 	return nil
+}
+
+// giveBack answers for a worker that only beats: it has no job.
+func (b *fakeBus) giveBack(worker string, c *bus.Control) {
+	var g *Gateway
+	b.locked(func() {
+		if !b.keeping && slices.ContainsFunc(b.beating, func(beat *bus.Beat) bool { return beat.ID == worker }) {
+			g = b.gateway
+		}
+	})
+	if g != nil && c.Type == bus.ControlWithdraw {
+		g.Reply(c.To, &bus.Reply{Type: bus.ReplyMissing, Worker: worker})
+	}
 }
 
 // Beat lets everybody hear it, the sender too.
@@ -238,6 +275,8 @@ func (b *fakeBus) Beat(beat *bus.Beat) error {
 
 // Usage keeps a record, unless the bus is down.
 func (b *fakeBus) Usage(r *bus.UsageRecord) error {
+	b.called("Usage", false)
+	defer b.called("Usage", true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
@@ -266,6 +305,8 @@ func (b *fakeBus) Work(string, func(*bus.Job, string)) (*bus.JobQueue, error) {
 }
 
 func (b *fakeBus) Reply(subject string, r *bus.Reply) error {
+	b.called("Reply", false)
+	defer b.called("Reply", true)
 	b.mu.Lock()
 	if b.down {
 		b.mu.Unlock()
@@ -285,6 +326,8 @@ func (b *fakeBus) Reply(subject string, r *bus.Reply) error {
 }
 
 func (b *fakeBus) Publish(gateway string, e *bus.Event, urgent bool) {
+	b.called("Publish", false)
+	defer b.called("Publish", true)
 	kept := *e
 	kept.Text = bytes.Clone(e.Text)
 	b.mu.Lock()
@@ -292,8 +335,21 @@ func (b *fakeBus) Publish(gateway string, e *bus.Event, urgent bool) {
 	g, lost := b.gateway, b.down || (b.dropping != nil && b.dropping(&kept))
 	b.mu.Unlock()
 	if g != nil && !lost && g.id == gateway {
-		g.Event(&kept)
+		b.deliver(g, kept)
 	}
+}
+
+// AwaitRoom implements Speaker: there is always room.
+func (*fakeBus) AwaitRoom(time.Duration) {}
+
+// deliver plays one message of events: a gateway hears the bus on one goroutine.
+func (b *fakeBus) deliver(g *Gateway, events ...bus.Event) {
+	b.hearing.Lock()
+	defer b.hearing.Unlock()
+	for i := range events {
+		g.Event(&events[i])
+	}
+	g.Batch()
 }
 
 func subjectOf(to uint64) string { return strings.Repeat("r", int(to)) }

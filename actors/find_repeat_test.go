@@ -133,8 +133,19 @@ func TestRepeatNobody(t *testing.T) {
 			h.mute("w2")
 			other := h.open("s")
 			other.again("1", "hi", "k")
-			h.gateway.NoResponders(h.bus.wordsOf(bus.ControlFind)[0].To)
-			pass(0)
+			unheard := func(n int) {
+				t.Helper()
+				finds := h.bus.wordsOf(bus.ControlFind)
+				require.Len(t, finds, n)
+				h.gateway.NoResponders(finds[n-1].To)
+			}
+			unheard(2) // one to each worker
+			pass(searchPatience)
+			require.Zero(t, h.bus.jobCount(), "it may only be on its way to another server, and have the run")
+			unheard(3)
+			h.bus.locked(func() { h.bus.beating = nil })
+			h.beat(bus.RoleWorker, "w2", true)
+			pass(searchPatience)
 			asked(t, h, other)
 		})
 	})

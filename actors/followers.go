@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-chat/troupe/bus"
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // followers is the gateway's table of who listens to what on the bus: one entry
@@ -21,10 +22,11 @@ type followers struct {
 	probes map[uint64]string
 }
 
-// follower is one attempt of one turn. pid is set once, the rest is guarded by
-// the table.
+// follower is one attempt of one turn. pid and box are set once, the rest is
+// guarded by the table.
 type follower struct {
 	pid     *actor.PID
+	box     *mailbox // of that actor
 	session *Session
 
 	worker       string
@@ -32,6 +34,7 @@ type follower struct {
 	name         string // the session_id, for the run to compare
 	onDisconnect string
 	named        bool
+	stopped      bool // its client wants no more of the answer
 }
 
 func newFollowers() *followers {
@@ -128,6 +131,17 @@ func (f *followers) pid(to uint64) *actor.PID {
 	return nil
 }
 
+// box tells where chunks are for; nil when nobody listens any more. It spares
+// them the way over an address, which is looked up anew for each.
+func (f *followers) box(to uint64) *mailbox {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if e := f.byTo[to]; e != nil {
+		return e.box
+	}
+	return nil
+}
+
 // bind notes which run answered first, a later one will be released, and tells
 // whom the answer is for; nil when nobody listens any more. It is one step: an
 // accept is either released or will be let go with its connection.
@@ -178,13 +192,15 @@ func (f *followers) at(worker string) []addressee {
 	return out
 }
 
-// live counts attempts and lists their actors, each once per attempt.
+// live lists the actors that follow anything, each once.
 func (f *followers) live() []*actor.PID {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	out := make([]*actor.PID, 0, len(f.byTo))
-	for _, e := range f.byTo {
-		out = append(out, e.pid)
+	for to, e := range f.byTo {
+		if e.session.follows[0] == to {
+			out = append(out, e.pid)
+		}
 	}
 	return out
 }
@@ -193,6 +209,22 @@ func (f *followers) count() int {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return len(f.byTo)
+}
+
+// stop notes that whoever follows wants no more.
+func (f *followers) stop(to uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.byTo[to]; e != nil {
+		e.stopped = true
+	}
+}
+
+// followedBy counts what a connection follows.
+func (f *followers) followedBy(s *Session) int {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(s.follows)
 }
 
 // leave takes everything that a connection still follows out of the table and
@@ -208,7 +240,10 @@ func (f *followers) leave(s *Session, gateway string, byServer bool) []leaving {
 			continue
 		}
 		policy := e.onDisconnect
-		if byServer && e.named {
+		switch {
+		case e.stopped:
+			policy = protocol.OnDisconnectCancel
+		case byServer && e.named:
 			policy = graceOf(policy)
 		}
 		out = append(out, leaving{worker: e.worker, control: &bus.Control{

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	crand "crypto/rand"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -54,28 +55,40 @@ type Gateway struct {
 	jobs      Jobs
 	log       zerolog.Logger
 	metrics   *Metrics
+	traces    *connectionTraces // nil where nothing is traced
 	gate      *gate
 	misses    *limit.Windows // runs that were named and are not there, by address
 	searches  *limit.Windows // of client_keys, by address
-	leases    *limit.Leases
+	asks      ration         // of jobs that are taken back
+	offenders *limit.Offenders
+	leases    *limit.Leases[*Session]
 	followers *followers
-	words     *recent[attempt, leaving] // the last one about each follower that is gone
-	buried    *recent[string, struct{}] // workers that are gone
+	words     *recent[attempt, lastWord] // the last one about each follower that is gone
+	seed      maphash.Seed               // of their keys
+	buried    *recent[string, struct{}]  // workers that are gone
 	root      *actor.PID
 	pool      *actor.PID
 	rosterPID *actor.PID
 	children  *actor.PID // connections
+
+	ofConnections guard // shared by all of them
 
 	live     atomic.Pointer[Live]
 	roster   atomic.Pointer[rosterView]
 	draining atomic.Bool
 	everUp   atomic.Bool  // the bus was there at least once
 	busDown  atomic.Int64 // the moment since when; 0 = up
+	gather   gather
 	counts   counts
 	folded   fold
 	settled  atomic.Int64 // the moment from which the roster is believed; 0 = not heard ourselves yet
+	ownBeat  atomic.Int64 // the moment when it last heard its own beat
 	stopTick context.CancelFunc
 	lookedAt time.Time // of tick alone: when it last looked for silent turns
+	tickedAt time.Time // of tick alone: its last one
+
+	limiting sync.Mutex
+	factor   limit.Factor // guarded by limiting
 
 	owing sync.Mutex
 	owed  []leaving // guarded by owing: goodbyes that wait for the bus
@@ -101,12 +114,15 @@ const (
 // NewGateway builds the tree. Start must follow before the first Open.
 func NewGateway(sys *System, jobs Jobs, log zerolog.Logger, cfg GatewayConfig) *Gateway {
 	g := &Gateway{
-		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics,
-		leases: limit.NewLeases(cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
+		id: newToken()[:tokenShort], cfg: cfg, sys: sys, jobs: jobs, metrics: sys.metrics, traces: newConnectionTraces(sys.trace),
+		leases: limit.NewLeases[*Session](cfg.Pool.MaxConnections, cfg.Pool.MaxPerIP), followers: newFollowers(),
 		misses: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: missesMax, Window: missesWindow}}),
-		words:  newRecent[attempt, leaving](wordsKept), buried: newRecent[string, struct{}](workersKept),
-		searches: limit.NewWindows(limit.Config{Messages: limit.Rule{Max: searchesMax, Window: missesWindow}}),
+		words:  newRecent[attempt, lastWord](wordsKept), seed: maphash.MakeSeed(), buried: newRecent[string, struct{}](workersKept),
+		offenders: limit.NewOffenders(cfg.Live.Limits.Offenders),
+		searches:  limit.NewWindows(limit.Config{Messages: limit.Rule{Max: searchesMax, Window: missesWindow}}),
 	}
+	g.gather.gateway = g
+	g.ofConnections = guard{sys: sys, kind: kindConnection}
 	g.log = log.With().Str("gateway", g.id).Logger()
 	g.gate = &gate{
 		sys: sys, windows: limit.NewWindows(cfg.Live.Limits), fallback: limit.NewFallback(cfg.Live.Limits),
@@ -160,9 +176,15 @@ func (g *Gateway) grow(child spawner) {
 
 // Open introduces a client and its socket.
 func (g *Gateway) Open(socket Socket, c protocol.Client) *Session {
-	s := &Session{gateway: g, socket: socket, client: c}
-	g.sys.root.Send(g.children, &open{session: s})
-	return s
+	if why := g.atTheDoor(&c); why != nil {
+		return g.turnAway(socket, c, why)
+	}
+	if g.traces == nil {
+		c.Trace = nil // nothing to hold on to
+	}
+	k := &connection{guard: &g.ofConnections, Session: Session{gateway: g, socket: socket, client: c}}
+	g.sys.root.Send(g.children, &open{connection: k})
+	return &k.Session
 }
 
 // tick is the gateway's pulse.
@@ -171,12 +193,19 @@ func (g *Gateway) tick(now time.Time) {
 		Role: bus.RoleGateway, ID: g.id, Version: g.cfg.Version, Sent: now.UnixMilli(),
 		Active: g.followers.count(), Draining: g.draining.Load(),
 	}) // without a bus nobody would hear it anyway
+	if !g.tickedAt.IsZero() && now.Sub(g.tickedAt) >= beatsLost {
+		g.log.Warn().Dur("for", now.Sub(g.tickedAt)).Msg("This process stood still, live turns ask for what they missed")
+		g.catchUp() // runs have given us up meanwhile, and would not speak before they are asked
+	}
+	g.tickedAt = now
 	root := g.sys.root
 	root.Send(g.children, &sweepIdle{now: now})
 	g.watchBus(now)
 	g.gate.sweep(now)
 	g.misses.Sweep(now)
 	g.searches.Sweep(now)
+	g.offenders.Sweep(now)
+	g.adapt(now)
 	if now.Sub(g.lookedAt) >= silenceCheck {
 		g.lookedAt = now
 		for _, pid := range g.followers.live() {
@@ -211,6 +240,11 @@ func (g *Gateway) BusUp() {
 		return
 	}
 	g.pay()
+	g.catchUp()
+}
+
+// catchUp makes every live turn ask for what it missed.
+func (g *Gateway) catchUp() {
 	for _, pid := range g.followers.live() {
 		g.sys.root.Send(pid, &busBack{})
 	}
@@ -223,9 +257,10 @@ func (g *Gateway) Heard(b *bus.Beat, received time.Time) {
 
 // Reload swaps what can change live.
 func (g *Gateway) Reload(l Live) {
+	g.limiting.Lock()
+	defer g.limiting.Unlock()
 	g.live.Store(&l)
-	g.gate.windows.SetConfig(l.Limits)
-	g.gate.fallback.SetConfig(l.Limits)
+	g.obey()
 }
 
 func (g *Gateway) publicKey(worker string) []byte {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 
 // Event implements bus.GatewayHandler: what a run says goes to its follower.
 func (g *Gateway) Event(e *bus.Event) {
+	if e.Type == bus.EventChunk {
+		g.gather.add(e)
+		return
+	}
+	g.gather.send()
 	pid := g.followers.pid(e.To)
 	if pid == nil {
 		g.disown(e)
-		return
-	}
-	if e.Type == bus.EventChunk {
-		g.sys.root.Send(pid, &chunkArrived{to: e.To, seq: e.Seq, text: e.Text})
 		return
 	}
 	if e.Run != "" { // in place of an accept that was lost
@@ -31,6 +33,9 @@ func (g *Gateway) Event(e *bus.Event) {
 	}
 	g.sys.root.Send(pid, &eventArrived{event: *e})
 }
+
+// Batch implements bus.GatewayHandler.
+func (g *Gateway) Batch() { g.gather.send() }
 
 // disown answers a run that speaks to somebody who is not here any more: it has
 // missed a goodbye or an acknowledgement, or was paused while its turn moved on.
@@ -45,17 +50,17 @@ func (g *Gateway) disown(e *bus.Event) {
 		return
 	}
 	c := &bus.Control{Run: e.Run, Gateway: g.id, To: e.To}
-	said, spoken := g.words.get(attempt{e.To, e.Run}) // and lost: the turn moved, or its client left
+	said, spoken := g.said(c) // and lost: the turn moved, or its client left
 	switch e.Type {
 	case bus.EventStatus:
 		c.Type = bus.ControlGone
 		if spoken {
-			c = said.control
+			said.repeat(c)
 		}
 	case bus.EventComplete, bus.EventCancelled, bus.EventError:
 		c.Type = bus.ControlAck
-		if spoken && said.control.Type == bus.ControlRelease {
-			c = said.control
+		if spoken && said.control == bus.ControlRelease {
+			said.repeat(c)
 		}
 	default:
 		return
@@ -102,7 +107,15 @@ const settleTime = time.Second
 
 // heardItself notes that the gateway is on the bus.
 func (g *Gateway) heardItself(now time.Time) {
+	g.ownBeat.Store(int64(g.sys.moment(now)))
 	g.settled.CompareAndSwap(0, int64(g.sys.moment(now.Add(settleTime))))
+}
+
+// entitled tells whether the gateway may judge who does not answer: it hears itself.
+// A bus that hangs is away before anybody says so.
+func (g *Gateway) entitled(now time.Time) bool {
+	away, _ := g.busAway()
+	return !away && now.Sub(g.sys.at(moment(g.ownBeat.Load()))) <= ownLate
 }
 
 // meetTime is what the workers' answers to a first beat may take before clients
@@ -134,7 +147,7 @@ func (g *Gateway) unsettled(now time.Time) time.Duration {
 // not change what was said to its run before.
 func (g *Gateway) release(to uint64, r *bus.Reply) {
 	l := leaving{worker: r.Worker, control: &bus.Control{Type: bus.ControlRelease, Run: r.Run, Gateway: g.id, To: to}}
-	if _, spoken := g.words.get(attempt{to, r.Run}); spoken {
+	if _, spoken := g.said(l.control); spoken {
 		_ = g.jobs.Control(l.worker, l.control) // nothing, where its follower is gone already
 		return
 	}
@@ -144,19 +157,34 @@ func (g *Gateway) release(to uint64, r *bus.Reply) {
 // attempt is one run and the name under which a turn followed it.
 type attempt struct {
 	to  uint64
-	run string
+	run uint64 // a hash of it: thousands of them are kept
 }
+
+func (g *Gateway) attempt(c *bus.Control) attempt {
+	return attempt{c.To, maphash.String(g.seed, c.Run)}
+}
+
+// lastWord is what was said last to a run about a follower that is gone.
+type lastWord struct{ control, policy, session string }
+
+// repeat makes c, which names run and follower, say it again.
+func (w *lastWord) repeat(c *bus.Control) {
+	c.Type, c.OnDisconnect, c.Session = w.control, w.policy, w.session
+}
+
+// said is what was said last about the follower and to the run that c names.
+func (g *Gateway) said(c *bus.Control) (lastWord, bool) { return g.words.get(g.attempt(c)) }
 
 // leave tells the workers that a connection follows its runs no more.
 func (g *Gateway) leave(s *Session, byServer bool) {
 	for _, l := range g.followers.leave(s, g.id, byServer) {
-		g.say(l)
+		defer g.say(l) // where one panics, the others are said all the same
 	}
 }
 
 // say tells a worker now, or owes it.
 func (g *Gateway) say(l leaving) {
-	g.words.put(attempt{l.control.To, l.control.Run}, l)
+	g.words.put(g.attempt(l.control), lastWord{l.control.Type, l.control.OnDisconnect, l.control.Session})
 	if errors.Is(g.jobs.Control(l.worker, l.control), bus.ErrDisconnected) {
 		g.owe(l)
 	}

@@ -11,8 +11,10 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-chat/troupe/actors/fault"
 	"github.com/troupe-chat/troupe/actors/limit"
 	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/actors/trace"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -29,7 +31,9 @@ type plan struct {
 	setup    provider.Config
 	maxRuns  int
 	inject   Injector
+	faults   *fault.Set
 	log      io.Writer
+	trace    *trace.Tracer
 }
 
 func defaultPlan() plan {
@@ -51,6 +55,7 @@ type house struct {
 	gather  prometheus.Gatherer
 	clients []*client
 	stopped bool
+	unwatch func() // nil unless the house watches how hard pressed it is
 }
 
 const remote = "w1" // the worker that beats in a house without one of its own
@@ -60,7 +65,7 @@ func build(t *testing.T, p plan) *house {
 	registry := prometheus.NewRegistry()
 	h := &house{t: t, bus: newFakeBus(), metrics: NewMetrics(registry), gather: registry}
 	log := zerolog.New(zerolog.SyncWriter(p.log))
-	h.sys = NewSystem(SystemOptions{Log: log, Metrics: h.metrics, Inject: p.inject})
+	h.sys = NewSystem(SystemOptions{Log: log, Metrics: h.metrics, Inject: p.inject, Faults: p.faults, Trace: p.trace})
 	h.gateway = NewGateway(h.sys, h.bus, log, GatewayConfig{
 		Version: "test", Limits: p.limits, Pool: p.pool, Chat: p.chat, Runs: p.runs,
 		Live: Live{Limits: p.limits, DefaultProvider: "echo", Providers: p.types, Products: p.products},
@@ -108,6 +113,9 @@ func (h *house) stop() {
 		return
 	}
 	h.stopped = true
+	if h.unwatch != nil {
+		h.unwatch()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, c := range h.clients {
@@ -175,8 +183,11 @@ func (h *house) reply(to uint64, r bus.Reply) {
 }
 
 // say plays a run that says one thing.
-func (h *house) say(e bus.Event) {
-	h.gateway.Event(&e)
+func (h *house) say(e bus.Event) { h.batch(e) }
+
+// batch plays a message of the bus.
+func (h *house) batch(events ...bus.Event) {
+	h.bus.deliver(h.gateway, events...)
 	synctest.Wait()
 }
 

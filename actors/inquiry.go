@@ -41,6 +41,7 @@ type inquiry struct {
 	// movable: whoever asked would ask another worker; false once it has left.
 	movable *atomic.Bool
 	coming  *coming
+	trace   *runTrace // nil where it is not traced
 	log     zerolog.Logger
 
 	calls int
@@ -192,6 +193,9 @@ func (e *inquiry) mayAsk(ctx context.Context, t target, done *tries, a *answered
 			if a.result.Fault == provider.FaultLimited {
 				done.limited = append(done.limited, a.keyID)
 			}
+			if len(done.limited) == 0 && t.served.line.AllTried(done.keys) {
+				return false // nothing would be called, so nothing is taken from the budget
+			}
 		case a.result.Fault != provider.FaultLimited, done.rested, !t.last, wait == 0, wait > shortRest:
 			return false // the user's own key, or none: there is no other
 		default:
@@ -242,7 +246,11 @@ func (e *inquiry) call(ctx context.Context, t target, call *upstream.Call, q *pr
 	e.sink.calling(&calling{
 		clocks: clocksOf(&setup.Config, e.sink.runs), n: e.calls, keyID: call.KeyID(), provider: t.name, model: t.modelName(),
 	}, call)
-	res, err := setup.Provider.Stream(ctx, &asked, e.sink)
+	traced := e.trace.calling(e.calls, t, setup)
+	defer traced.abandon() // where the adapter panics
+	e.sink.trace = traced
+	res, err := e.worker.sys.stream(ctx, setup.Provider, &asked, e.sink)
+	traced.end(ctx, res, err)
 	if res.Unsent {
 		e.calls--
 	}
@@ -252,7 +260,9 @@ func (e *inquiry) call(ctx context.Context, t target, call *upstream.Call, q *pr
 	}
 	return answered{
 		provider: t.name, result: res, err: err, keyID: call.KeyID(),
-		other: res.Fault != provider.FaultNone, elsewhere: elsewhere(res.Fault, !e.key.Empty()),
+		other: res.Fault != provider.FaultNone,
+		// What is too large for a minute's limit is so for the account, whichever worker asks.
+		elsewhere: elsewhere(res.Fault, !e.key.Empty()) && codeOf(err) != protocol.ProviderRejected,
 	}
 }
 
@@ -288,6 +298,8 @@ func (e *inquiry) kept(ctx context.Context, t target, a answered, err error) ans
 		told = &protocol.Error{Code: protocol.Overloaded, RetryAfter: 1, Message: fmt.Sprintf(
 			"Provider %s is asked as much as it may be at once. Try again in a moment.", t.name)}
 		a.other, a.elsewhere = true, true
+	case errors.Is(err, upstream.ErrNoKey): // a reload took them away
+		told, a.other = t.served.needsKey(), true
 	}
 	a.err = told
 	return a

@@ -322,6 +322,44 @@ func TestInquiryKeys(t *testing.T) {
 	}
 }
 
+// TestInquiryLastKey: a question that no key may ask takes nothing from the budget
+// of retries where none follows, so it cannot keep others from theirs.
+func TestInquiryLastKey(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m market
+		denied := fails(provider.FaultKeyDenied, 0)
+		b := newFirm(t, map[string]ProviderSetup{"a": serves(
+			m.vendor("a", denied, denied, denied, denied, fails(provider.FaultVendor, 0), replies("Hello")), provider.Config{APIKeys: secrets("k1")},
+		)})
+		for range 4 {
+			require.Equal(t, bus.EventError, b.end(b.put(bus.Job{Provider: "a"})).Type)
+		}
+		to := b.put(bus.Job{Provider: "a"})
+		pass(time.Second)
+		require.Equal(t, bus.EventComplete, b.end(to).Type, "the vendor was not asked again")
+		require.Len(t, m.order(), 6)
+	})
+}
+
+// TestInquiryTooLarge: a question above the limit of a minute is asked with the next
+// key, and of no other worker: the limit is the account's.
+func TestInquiryTooLarge(t *testing.T) {
+	for code, want := range map[protocol.Code]bool{protocol.ProviderRejected: false, protocol.ProviderUnauthorized: true, protocol.UnknownModel: true} {
+		t.Run(string(code), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var m market
+				large := func(_ context.Context, q *provider.Question, _ provider.Sink) (provider.Result, error) {
+					return provider.Result{Model: q.Model, Fault: provider.FaultKeyDenied, Usage: &protocol.Usage{}}, &protocol.Error{Code: code, Message: "no"}
+				}
+				b := newFirm(t, map[string]ProviderSetup{"a": serves(m.vendor("a", large), provider.Config{APIKeys: secrets("k1", "k2")})})
+				e := b.end(b.put(bus.Job{Provider: "a", Movable: true}))
+				require.Equal(t, want, e.Elsewhere)
+				require.Len(t, m.order(), 2)
+			})
+		})
+	}
+}
+
 // TestInquiryNextKey: the first key that can be used answers.
 func TestInquiryNextKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ type gate struct {
 	sys      *System
 	windows  *limit.Windows
 	fallback *limit.Fallback
-	leases   *limit.Leases
+	leases   *limit.Leases[*Session]
 	log      zerolog.Logger
 	metrics  *Metrics
 	limiter  atomic.Pointer[actor.PID]
@@ -106,7 +106,7 @@ func (g *gate) windowsDecide(now time.Time, m *decide) *decided {
 func (g *gate) instead(m *decide) *decided {
 	now := time.Now()
 	g.replaced.Add(1)
-	d := &decided{n: m.n}
+	d := &decided{n: m.n, replaced: true}
 	if m.message {
 		if d.decision = g.fallback.Message(now, m.address, m.session); d.decision.OK {
 			g.windows.ChargeMessage(now, m.address, m.session)

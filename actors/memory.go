@@ -1,50 +1,87 @@
 package actors
 
 import (
+	"encoding/binary"
+	"iter"
+	"math"
+	"strings"
+
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // memory is what one socket remembers of its own earlier turns: pairs of a
 // question and its answer, escaped, oldest first, bounded in turns and bytes.
-// The zero value is empty.
+// The zero value is empty. It is one piece, exactly as long as what it holds:
+// thousands of idle sockets remember their last turn.
 type memory struct {
-	pairs []exchange
-	bytes int
+	data  string // for each exchange the lengths of its two texts, then these
+	turns uint32
+	bytes uint32 // of texts
 }
 
-type exchange struct{ question, answer []byte }
+// exchange is one remembered turn; its texts are parts of the memory.
+type exchange struct{ question, answer string }
 
 func (e exchange) size() int { return len(e.question) + len(e.answer) }
 
-// add remembers one exchange and forgets the oldest above the bounds. It keeps
-// the slices.
+// exchangeHead is what the two lengths of an exchange take.
+const exchangeHead = 8
+
+// all yields the remembered turns, oldest first.
+func (m *memory) all() iter.Seq[exchange] {
+	return func(yield func(exchange) bool) {
+		for data := m.data; len(data) > 0; {
+			head := []byte(data[:exchangeHead])
+			question := exchangeHead + binary.LittleEndian.Uint32(head)
+			end := question + binary.LittleEndian.Uint32(head[4:])
+			if !yield(exchange{data[exchangeHead:question], data[question:end]}) {
+				return
+			}
+			data = data[end:]
+		}
+	}
+}
+
+// add copies one exchange and forgets the oldest above the bounds.
 func (m *memory) add(question, answer []byte, bound MemoryConfig) {
+	size := len(question) + len(answer)
 	if bound.Turns <= 0 || len(answer) == 0 {
 		return
 	}
-	e := exchange{question: question, answer: answer}
-	m.pairs = append(m.pairs, e)
-	m.bytes += e.size()
-	for len(m.pairs) > bound.Turns || (m.bytes > bound.Bytes && len(m.pairs) > 0) {
-		m.bytes -= m.pairs[0].size()
-		m.pairs[0] = exchange{}
-		m.pairs = m.pairs[1:]
+	bound.Bytes = min(bound.Bytes, math.MaxInt32)
+	if size > bound.Bytes {
+		*m = memory{}
+		return
 	}
+	turns, bytes, old := int(m.turns)+1, int(m.bytes)+size, m.data
+	for e := range m.all() {
+		if turns <= bound.Turns && bytes <= bound.Bytes {
+			break
+		}
+		turns, bytes, old = turns-1, bytes-e.size(), old[exchangeHead+e.size():]
+	}
+	var head [exchangeHead]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(len(question)))
+	binary.LittleEndian.PutUint32(head[4:], uint32(len(answer)))
+	var data strings.Builder
+	data.Grow(len(old) + exchangeHead + size)
+	data.WriteString(old)
+	for _, part := range [][]byte{head[:], question, answer} {
+		data.Write(part)
+	}
+	*m = memory{data: data.String(), turns: uint32(turns), bytes: uint32(bytes)}
 }
 
 // appendTo writes the remembered turns as JSON messages, each followed by a
 // comma, leaving out the oldest so that at most room bytes are written.
 func (m *memory) appendTo(dst []byte, room int) []byte {
 	const frame = len(`{"role":"user","content":""},{"role":"assistant","content":""},`)
-	first := len(m.pairs)
-	for first > 0 {
-		room -= m.pairs[first-1].size() + frame
-		if room < 0 {
-			break
+	size := int(m.bytes) + int(m.turns)*frame
+	for e := range m.all() {
+		if size > room {
+			size -= e.size() + frame
+			continue
 		}
-		first--
-	}
-	for _, e := range m.pairs[first:] {
 		dst = appendMessage(dst, protocol.RoleUser, e.question)
 		dst = appendMessage(append(dst, ','), protocol.RoleAssistant, e.answer)
 		dst = append(dst, ',')
@@ -53,7 +90,7 @@ func (m *memory) appendTo(dst []byte, room int) []byte {
 }
 
 // appendMessage writes one message whose content is escaped already.
-func appendMessage(dst []byte, role string, content []byte) []byte {
+func appendMessage[T []byte | string](dst []byte, role string, content T) []byte {
 	dst = append(dst, `{"role":"`...)
 	dst = append(dst, role...)
 	dst = append(dst, `","content":"`...)

@@ -29,16 +29,17 @@ type (
 )
 
 // To the pool.
-type acquire struct {
-	from    *actor.PID
-	n       uint32
-	address string
-	session string
-}
+type (
+	acquire struct {
+		owner *Session // whose actor waits for the answer
+		n     uint32
+	}
+	vacated struct{ owner *Session } // its actor has ended
+)
 
 // To the supervisor of connections.
 type (
-	open      struct{ session *Session }
+	open      struct{ connection *connection }
 	sweepIdle struct{ now time.Time }
 	drainAll  struct{ until time.Time }
 	closeAll  struct{}
@@ -54,7 +55,8 @@ type (
 	decided struct {
 		n        uint32
 		decision limit.Decision
-		charged  *limit.Decision // set where the fallback decided: what the windows were charged
+		charged  *limit.Decision // set where the fallback admitted: what the windows were charged
+		replaced bool            // the fallback decided
 	}
 	limiterLate struct{ ask *decide }
 	granted     struct{ n uint32 }
@@ -75,10 +77,11 @@ type (
 	settled      struct{ to uint64 } // the roster was waited for
 	searchLate   struct{ to uint64 } // no worker is waited for any more
 
-	chunkArrived struct {
-		to   uint64
-		seq  uint64
-		text []byte
+	// chunksArrived are chunks of one run that one message of the bus brought,
+	// in their order. Whoever handled it gives it back to the gateway's spares.
+	chunksArrived struct {
+		to     uint64
+		chunks []arrived
 	}
 	eventArrived struct{ event bus.Event }
 	workerLost   struct{ to uint64 }
@@ -92,6 +95,12 @@ type (
 	closeDue struct{}
 	nextDue  struct{}
 )
+
+// arrived is one chunk. Its text is the bus's and is never written to.
+type arrived struct {
+	seq  uint64
+	text []byte
+}
 
 // To the roster.
 type (

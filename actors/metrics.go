@@ -1,7 +1,10 @@
 package actors
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/troupe-chat/troupe/actors/pressure"
 	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/actors/upstream"
 	"github.com/troupe-chat/troupe/bus"
@@ -21,6 +24,12 @@ type Metrics struct {
 	poolSlots        prometheus.Gauge
 	poolLimit        prometheus.Gauge
 
+	pressureStage  prometheus.Gauge
+	pressureMemory prometheus.Gauge
+	pressureLag    prometheus.Gauge
+	limitFactor    prometheus.Gauge
+	shed           *prometheus.CounterVec
+
 	runsActive *prometheus.GaugeVec
 	runs       *prometheus.CounterVec
 	chunks     prometheus.Counter
@@ -35,6 +44,8 @@ type Metrics struct {
 	resting *prometheus.GaugeVec
 	breaker *prometheus.GaugeVec
 	keys    *prometheus.GaugeVec
+
+	faults *prometheus.CounterVec
 }
 
 // NewMetrics makes the families and registers them.
@@ -55,7 +66,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return g
 	}
 	seconds := func(name, help string, buckets ...float64) prometheus.Histogram {
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: buckets,
+			// Also as a native one, for a Prometheus that asks for it.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		})
 		r.MustRegister(h)
 		return h
 	}
@@ -68,6 +83,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		connectionsState: gauges("troupe_connections", "Connections now.", "state"),
 		poolSlots:        gauge("troupe_pool_slots", "Pool slots held."),
 		poolLimit:        gauge("troupe_pool_limit", "Pool slots in all."),
+		pressureStage:    gauge("troupe_pressure_stage", "How hard pressed the process is: 0 calm, 1 no new questions, 2 no new connections, 3 slow readers are cut."),
+		pressureMemory:   gauge("troupe_pressure_memory_ratio", "Memory that no collection would free, as a part of GOMEMLIMIT; 0 without one."),
+		pressureLag:      gauge("troupe_pressure_lag_seconds", "How long what is ready to run waits until it runs."),
+		limitFactor:      gauge("troupe_limit_factor", "What is left of the configured limits under pressure: 0.5 to 1."),
+		shed:             counter("troupe_shed_total", "What was refused or cut to spare the process.", "what"),
 		runsActive:       gauges("troupe_runs_active", "Runs that generate now.", "provider"),
 		runs:             counter("troupe_runs_total", "Ended runs.", "provider", "outcome"),
 		tokens:           counter("troupe_tokens_total", "Tokens of ended runs.", "provider", "direction", "estimated"),
@@ -81,6 +101,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		resting: gauges("troupe_provider_resting", "1 while a provider is left alone.", "provider"),
 		breaker: gauges("troupe_provider_breaker", "1 at the state of this worker's own breaker.", "provider", "state"),
 		keys:    gauges("troupe_provider_keys", "The deployment's keys by whether they can be used.", "provider", "state"),
+
+		faults: counter("troupe_faults_injected_total", "Messages that a fault has struck on purpose.", "actor", "fault"),
 	}
 	dead := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_dead_letters_total", Help: "Messages to actors that are gone."})
 	chunks := prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_chunks_total", Help: "Chunks that runs published."})
@@ -105,7 +127,28 @@ func (m *Metrics) touch() {
 		m.connections.WithLabelValues(result)
 	}
 	m.connectionsState.WithLabelValues("open")
+	for _, what := range shedKinds() {
+		m.shed.WithLabelValues(what)
+	}
+	m.limitFactor.Set(1)
 }
+
+// underPressure shows a look at the process.
+func (m *Metrics) underPressure(v pressure.Verdict) {
+	m.pressureStage.Set(float64(v.Stage))
+	m.pressureMemory.Set(v.Reading.MemoryShare())
+	m.pressureLag.Set(v.Reading.Lag.Seconds())
+}
+
+// FaultsEnabled makes the series of every fault visible before the first hit, so
+// that a rise from 0 is seen. Where nothing can be injected there are none.
+func (m *Metrics) FaultsEnabled() {
+	FaultCatalogue().Pairs(func(actor, f string) { m.faults.WithLabelValues(actor, f) })
+}
+
+// FaultInjected counts one message that was made to fail. Both are of
+// FaultCatalogue's Pairs.
+func (m *Metrics) FaultInjected(actor, f string) { m.faults.WithLabelValues(actor, f).Inc() }
 
 // touchProvider does the same for a provider of the configuration.
 func (m *Metrics) touchProvider(name string) {

@@ -3,6 +3,8 @@ package actors
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,6 +22,17 @@ type saboteur struct {
 	mu    sync.Mutex
 	plans []sabotage
 	fired int
+	call  any    // a message that is waited for
+	heard string // the kind that has got it
+}
+
+// listen waits for another message, and tells what kind of actor got the last.
+func (s *saboteur) listen(call any) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heard := s.heard
+	s.call, s.heard = call, ""
+	return heard
 }
 
 // sabotage is one panic to come: on this very message, or on the next one of a
@@ -50,6 +63,9 @@ func (s *saboteur) strikes() (fired, left int) {
 func (s *saboteur) inject(kind string, message any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.call != nil && s.call == message {
+		s.heard = kind
+	}
 	for i, p := range s.plans {
 		hit := p.kind == kind && (p.typ == "" || p.typ == fmt.Sprintf("%T", message))
 		if p.message != nil {
@@ -74,10 +90,16 @@ type scene struct {
 const spoken = "one two three four five six seven eight nine ten "
 
 func newScene(t *testing.T, early ...sabotage) *scene {
+	return newSceneOf(t, func(*plan) {}, early...)
+}
+
+// newSceneOf is newScene of a plan that is bent first.
+func newSceneOf(t *testing.T, bend func(*plan), early ...sabotage) *scene {
 	s := &scene{saboteur: &saboteur{}, log: &bytes.Buffer{}}
 	s.saboteur.arm(early...)
 	p := defaultPlan()
 	p.talk, p.inject, p.log = talker("one ", "two ", "three ", "four ", "five ", "six ", "seven ", "eight ", "nine ", "ten "), s.saboteur.inject, s.log
+	bend(&p)
 	s.house = build(t, p)
 	s.witness, s.victim = s.open("s-witness"), s.open("s-victim")
 	s.witness.chat("w", "hi")
@@ -135,6 +157,56 @@ func (s *scene) alive() {
 	require.Contains(s.t, s.log.String(), "Panic caught")
 }
 
+// residents are the actors that are registered now, by id.
+func (s *scene) residents() map[string]actor.Process {
+	out := map[string]actor.Process{}
+	for _, shelf := range s.sys.actors.ProcessRegistry.LocalPIDs.LocalPIDs {
+		for id, p := range shelf.Items() {
+			if slices.Contains(kinds(), kindOf(s.sys.actors.NewLocalPID(id))) {
+				out[id] = p.(actor.Process)
+			}
+		}
+	}
+	return out
+}
+
+// others are the residents that are not the victim's own.
+func (s *scene) others() map[string]actor.Process {
+	out := s.residents()
+	delete(out, s.victim.session.pid.Load().Id)
+	delete(out, s.victimRun().Id)
+	require.Greater(s.t, len(out), len(kinds()), "the witness has a connection and a run, and there are two rosters")
+	return out
+}
+
+// untouched checks that none of the others was replaced or is gone, children of
+// the one that panicked least of all.
+func (s *scene) untouched(others map[string]actor.Process) {
+	s.t.Helper()
+	now := s.residents()
+	for id, p := range others {
+		require.True(s.t, now[id] == p || strings.Contains(id, "/"+kindProvider) && s.witnessDone(), "%s is not what it was", id)
+	}
+}
+
+// witnessDone tells whether the witness's answer is over: its run may be gone.
+func (s *scene) witnessDone() bool { return len(s.witness.terminals("w")) > 0 }
+
+// anybody is a message that nobody knows, and that everybody hears who lives.
+type anybody struct{ _ byte }
+
+// noZombies checks that everybody who is registered still hears what is said.
+func (s *scene) noZombies() {
+	s.t.Helper()
+	for id := range s.residents() {
+		call := &anybody{}
+		s.saboteur.listen(call)
+		s.sys.root.Send(s.sys.actors.NewLocalPID(id), call)
+		synctest.Wait()
+		require.Equal(s.t, kindOf(s.sys.actors.NewLocalPID(id)), s.saboteur.listen(nil), "%s is registered and hears nothing", id)
+	}
+}
+
 // gone checks that an actor is really gone and not a zombie that still answers.
 func (s *scene) gone(pid *actor.PID) {
 	s.t.Helper()
@@ -146,6 +218,7 @@ func (s *scene) gone(pid *actor.PID) {
 // cost the one it hit.
 type panicCase struct {
 	kind    string
+	actor   string // its type
 	message any
 	early   bool // armed before the house is built
 	provoke func(s *scene)
@@ -183,19 +256,19 @@ func panicCases() []panicCase {
 	direct := func(kind string, to func(s *scene) *actor.PID, check func(*scene), messages ...any) {
 		for _, m := range messages {
 			out = append(out, panicCase{
-				kind: kind, message: m, check: check,
+				kind: kind, actor: typesOf(kind)[0], message: m, check: check,
 				provoke: func(s *scene) { s.strike(kind, to(s), m) },
 			})
 		}
 	}
 	lifecycle := func(kind string, m any, provoke, check func(*scene)) {
-		out = append(out, panicCase{kind: kind, message: m, check: check, provoke: func(s *scene) {
+		out = append(out, panicCase{kind: kind, actor: typesOf(kind)[0], message: m, check: check, provoke: func(s *scene) {
 			s.saboteur.arm(on(kind, m))
 			provoke(s)
 		}})
 	}
 	direct(kindConnection, func(s *scene) *actor.PID { return s.victim.session.pid.Load() }, clientTold,
-		&chunkArrived{}, &eventArrived{}, &replied{}, &noResponders{}, &asked{}, &socketClosed{}, &decided{},
+		&chunksArrived{}, &eventArrived{}, &replied{}, &noResponders{}, &asked{}, &socketClosed{}, &decided{},
 		&limiterLate{}, &granted{}, &full{}, &poolLate{}, &offerLate{}, &retryDue{}, &checkSilence{}, &workerLost{},
 		&settled{}, &searchLate{}, &busLost{}, &busBack{}, &idled{}, &drain{}, &endNow{}, &closeDue{}, &nextDue{})
 	direct(kindRun, (*scene).victimRun, oneError,
@@ -211,23 +284,28 @@ func panicCases() []panicCase {
 		{kindGateway, func(s *scene) *actor.PID { return s.gateway.root }, []any{&sweepIdle{}}, false},
 		{kindWorker, func(s *scene) *actor.PID { return s.worker.root }, []any{&sweepIdle{}}, false},
 		{kindLimiter, func(s *scene) *actor.PID { return s.gateway.gate.limiter.Load() }, []any{&decide{}, &probe{}}, true},
-		{kindPool, func(s *scene) *actor.PID { return s.gateway.pool }, []any{&acquire{}, &actor.Terminated{}}, true},
+		{kindPool, func(s *scene) *actor.PID { return s.gateway.pool }, []any{&acquire{}, &vacated{}}, true},
 		{kindRoster, func(s *scene) *actor.PID { return s.gateway.rosterPID }, []any{&beatHeard{}, &rosterTick{}, &unreachable{}}, true},
 		{kindRoster, func(s *scene) *actor.PID { return s.worker.rosterP }, []any{&beatHeard{}, &rosterTick{}, &tellRests{}}, true},
 		{kindConnections, func(s *scene) *actor.PID { return s.gateway.children }, []any{&sweepIdle{}, &drainAll{}, &closeAll{}}, false},
 		{kindProvider, func(s *scene) *actor.PID { return s.worker.served["echo"].pid }, []any{&sweepIdle{}}, false},
 	}
-	for _, top := range tops {
+	for i, top := range tops {
+		first := len(out)
 		direct(top.kind, top.pid, unharmed, top.messages...)
-		if !top.restarts {
-			continue
-		}
 		for _, m := range []any{&actor.Restarting{}, &actor.Started{}} {
-			lifecycle(top.kind, m, func(s *scene) { s.strike(top.kind, top.pid(s), top.messages[0]) }, unharmed)
+			if top.restarts {
+				lifecycle(top.kind, m, func(s *scene) { s.strike(top.kind, top.pid(s), top.messages[0]) }, unharmed)
+			}
+		}
+		if i > 0 && tops[i-1].kind == top.kind { // the second of its kind
+			for n := first; n < len(out); n++ {
+				out[n].actor = typesOf(top.kind)[1]
+			}
 		}
 	}
 	for _, kind := range []string{kindGateway, kindLimiter, kindPool, kindRoster, kindConnections, kindWorker, kindProvider} {
-		out = append(out, panicCase{kind: kind, message: &actor.Started{}, early: true, provoke: func(*scene) {}, check: unharmed})
+		out = append(out, panicCase{kind: kind, actor: typesOf(kind)[0], message: &actor.Started{}, early: true, provoke: func(*scene) {}, check: unharmed})
 	}
 
 	lifecycle(kindConnection, &actor.Started{}, func(s *scene) { s.victim = s.knock(protocol.Client{Session: "s-new"}) }, func(s *scene) {
@@ -242,7 +320,7 @@ func panicCases() []panicCase {
 	lifecycle(kindConnection, &actor.Stopping{}, leave, left)
 	lifecycle(kindConnection, &actor.Stopped{}, leave, left)
 	lifecycle(kindConnections, &actor.Terminated{}, leave, left)
-	lifecycle(kindPool, &actor.Terminated{}, leave, left)
+	lifecycle(kindPool, &vacated{}, leave, left)
 
 	again := func(s *scene) { s.victim.chat("", "hi"); pass(4 * time.Second) }
 	answered := func(s *scene) {
@@ -258,7 +336,14 @@ func panicCases() []panicCase {
 	lifecycle(kindRun, &actor.Stopping{}, again, answered)
 	lifecycle(kindRun, &actor.Stopped{}, again, answered)
 	lifecycle(kindProvider, &actor.Terminated{}, again, answered)
-	lifecycle(kindProvider, &startRun{}, again, answered)
+	lifecycle(kindProvider, &startRun{}, func(s *scene) { s.victim.chat("n", "hi") }, func(s *scene) { // offered again at once
+		accepted := slices.ContainsFunc(s.victim.seen(), func(f protocol.Frame) bool { return f.Type == protocol.TypeAccepted && f.ID == "n" })
+		require.True(s.t, accepted, "the client was not told within 50 ms")
+		pass(4 * time.Second)
+		ends := s.victim.terminals("n")
+		require.Len(s.t, ends, 1)
+		require.Equal(s.t, spoken, string(ends[0].Text), "%+v", ends[0])
+	})
 	return out
 }
 
@@ -277,10 +362,15 @@ func TestPanicEverywhere(t *testing.T) {
 					early = append(early, on(c.kind, c.message))
 				}
 				s := newScene(t, early...)
+				others := s.others()
 				c.provoke(s)
 				pass(50 * time.Millisecond)
 				c.check(s)
+				s.untouched(others)
+				pass(backoffMax + backoffMax/2) // who comes back is back
+				s.noZombies()
 				s.alive()
+				s.noZombies()
 			})
 		})
 	}
@@ -288,22 +378,19 @@ func TestPanicEverywhere(t *testing.T) {
 
 // TestPanicWhileStopping: no panic on the way down keeps a tree from ending.
 func TestPanicWhileStopping(t *testing.T) {
-	for _, kind := range kinds() {
-		for _, m := range []any{&actor.Stopping{}, &actor.Stopped{}} {
-			t.Run(fmt.Sprintf("%s %T", kind, m), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					s := newScene(t)
-					s.saboteur.arm(on(kind, m))
-					began := time.Now()
-					s.stop()
-					require.Less(t, time.Since(began), 4*time.Second, "the tree did not end by itself")
-					fired, _ := s.saboteur.strikes()
-					require.Equal(t, 1, fired)
-					s.gone(s.gateway.root)
-					s.gone(s.worker.root)
-				})
+	for _, c := range stoppingCases() {
+		t.Run(fmt.Sprintf("%s %T", c.kind, c.message), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newScene(t)
+				s.saboteur.arm(on(c.kind, c.message))
+				began := time.Now()
+				s.stop()
+				require.Less(t, time.Since(began), 4*time.Second, "the tree did not end by itself")
+				fired, _ := s.saboteur.strikes()
+				require.Equal(t, 1, fired)
+				require.Empty(t, s.residents(), "somebody is still there")
 			})
-		}
+		})
 	}
 }
 

@@ -18,7 +18,7 @@ const poolPatience = time.Second
 // outlive it.
 type pool struct {
 	guard
-	leases  *limit.Leases
+	leases  *limit.Leases[*Session]
 	windows *limit.Windows
 	metrics *Metrics
 }
@@ -31,7 +31,7 @@ func (p *pool) Receive(ctx actor.Context) {
 	if m, ok := ctx.Message().(*acquire); ok {
 		defer func() {
 			if !answered {
-				ctx.Send(m.from, &poolLate{n: m.n})
+				ctx.Send(m.owner.pid.Load(), &poolLate{n: m.n})
 			}
 		}()
 	}
@@ -42,8 +42,8 @@ func (p *pool) Receive(ctx actor.Context) {
 	case *acquire:
 		p.onAcquire(ctx, m)
 		answered = true
-	case *actor.Terminated:
-		p.release(m.Who.Id)
+	case *vacated:
+		p.release(m.owner)
 	}
 }
 
@@ -52,25 +52,24 @@ func (p *pool) Receive(ctx actor.Context) {
 func (p *pool) onStarted(ctx actor.Context) {
 	living := ctx.ActorSystem().ProcessRegistry
 	for _, owner := range p.leases.Owners() {
-		if _, lives := living.GetLocal(owner); !lives {
+		if _, lives := living.GetLocal(owner.pid.Load().Id); !lives {
 			p.release(owner)
 		}
 	}
 }
 
 func (p *pool) onAcquire(ctx actor.Context, m *acquire) {
-	ok, scope := p.leases.Acquire(m.from.Id, m.address, m.session)
+	ok, scope := p.leases.Acquire(m.owner)
 	p.metrics.poolSlots.Set(float64(p.leases.Active()))
 	if !ok {
-		ctx.Send(m.from, &full{n: m.n, scope: scope})
+		ctx.Send(m.owner.pid.Load(), &full{n: m.n, scope: scope})
 		return
 	}
-	ctx.Send(m.from, &granted{n: m.n})
+	ctx.Send(m.owner.pid.Load(), &granted{n: m.n})
 }
 
-func (p *pool) release(owner string) {
-	address, session, ok := p.leases.Release(owner)
-	if ok && session != "" {
+func (p *pool) release(owner *Session) {
+	if address, session := owner.Place(); p.leases.Release(owner) && session != "" {
 		p.windows.Seen(time.Now(), address, session)
 	}
 	p.metrics.poolSlots.Set(float64(p.leases.Active()))

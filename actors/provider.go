@@ -29,8 +29,7 @@ func (p *providerSupervisor) Receive(ctx actor.Context) {
 		spawned := false
 		defer func() {
 			if !spawned {
-				m.coming.end()
-				p.worker.freeSlot()
+				p.dropped(m)
 			}
 		}()
 		p.enter(ctx)
@@ -41,20 +40,34 @@ func (p *providerSupervisor) Receive(ctx actor.Context) {
 	p.enter(ctx)
 }
 
+// dropped gives back what a job held whose run was never begun in good order, and
+// says busy where there is none: its gateway offers it again at once instead of
+// asking for it.
+func (p *providerSupervisor) dropped(m *startRun) {
+	m.coming.end()
+	p.worker.freeSlot()
+	if p.worker.runs.dropped(m.job.Job) {
+		p.worker.decline(p.served, m.job, m.reply)
+	}
+}
+
 func (p *providerSupervisor) onStart(ctx actor.Context, m *startRun) {
 	r := &runRecord{
 		id: p.worker.id + runSeparator + newToken(), job: m.job, reply: m.reply, coming: m.coming, begun: time.Now(),
 		followers: []*listener{{gateway: m.job.Gateway, to: m.job.To}},
 	}
+	r.trace = p.worker.traceRun(r.id, m.job)
 	setup := p.served.setup.Load()
 	r.pid = ctx.ActorSystem().NewLocalPID(ctx.Self().GetId() + "/" + r.id)
 	p.worker.runs.add(r) // before its accept is out: the next word of its gateway finds it
 	if _, err := ctx.SpawnNamed(actor.PropsFromProducer(func() actor.Actor {
-		return newRun(p.worker, r, setup)
-	}, actor.WithMailbox(actor.UnboundedLockfree())), r.id); err != nil {
+		return p.sys.staged(kindRun, newRun(p.worker, r, setup))
+	}, actor.WithMailbox(r.newMailbox), actor.WithDispatcher(&p.worker.sys.crew), actor.WithSpawnFunc(spawnApart)), r.id); err != nil {
 		p.worker.runs.take(r.pid)
+		r.trace.abandon()
 		panic(err) // names are unique: a bug
 	}
+	p.sys.tallies.of(r.pid.GetId()).started.Add(1)
 	p.worker.metrics.runsActive.WithLabelValues(p.served.name).Inc()
 }
 
@@ -66,6 +79,7 @@ func (p *providerSupervisor) onTerminated(who *actor.PID) {
 	if r == nil {
 		return
 	}
+	defer r.trace.abandon() // nothing, where its end was told
 	if r.cancel != nil {
 		r.cancel(nil)
 	}
@@ -90,7 +104,7 @@ func (p *providerSupervisor) tellCrashed(r *runRecord) {
 		p.served.jobs.failed.Add(1)
 		p.worker.metrics.runs.WithLabelValues(p.served.name, bus.EventError).Inc()
 		_ = p.worker.bus.Reply(r.reply, &bus.Reply{
-			Type: bus.ReplyRefused, Worker: p.worker.id, Code: string(code), Message: message,
+			Type: bus.ReplyRefused, Worker: p.worker.id, Run: r.id, Code: string(code), Message: message, // its run, should the accept be out after all
 		}) // else its gateway's clock decides
 		return
 	}

@@ -26,6 +26,10 @@ type question struct {
 // keys out of the frame: the one that is needed goes into the question, the
 // others are destroyed.
 func (g *Gateway) prepare(chat *protocol.Chat, c *protocol.Client, mem *memory) (*question, *protocol.Error) {
+	if c.Customer && !g.knowsProduct(c.Product) { // a reload took it away
+		dropKeys(chat)
+		return nil, &protocol.Error{Code: protocol.ProductNotFound, Message: "This product is not configured any more."}
+	}
 	live := g.live.Load()
 	name, model, system, fixed := chat.Provider, chat.Model, "", false
 	if c.Customer {

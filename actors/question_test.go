@@ -46,7 +46,6 @@ func TestPrepareProduct(t *testing.T) {
 		{"choice of the same provider", "choice", ask{"vendor", "", ""}, ask{"vendor", "m1", "be kind"}},
 		{"choice of another provider", "choice", ask{"other", "", ""}, ask{"other", "", "be kind"}},
 		{"bare product", "bare", ask{"vendor", "m9", "sys"}, ask{"echo", "", ""}},
-		{"any id without a table", "unknown", ask{"vendor", "m9", "sys"}, ask{"echo", "", ""}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,6 +55,21 @@ func TestPrepareProduct(t *testing.T) {
 			require.Equal(t, tt.want, ask{q.job.Provider, q.job.Model, q.job.System})
 		})
 	}
+}
+
+// TestPrepareProductGone: a socket outlives its product; what it asks then is
+// refused, and not asked of whoever answers without one.
+func TestPrepareProductGone(t *testing.T) {
+	key := secret("sk-canary")
+	chat := &protocol.Chat{Content: "hi", Keys: map[string]protocol.Secret{"echo": key}}
+	_, refusal := desk(map[string]Product{"12": {}}).prepare(chat, &protocol.Client{Customer: true, Product: "11"}, &memory{})
+	require.NotNil(t, refusal)
+	require.Equal(t, protocol.ProductNotFound, refusal.Code)
+	require.Equal(t, make([]byte, 9), key.Reveal(), "the key outlived its question")
+
+	q, refusal := desk(nil).prepare(&protocol.Chat{Content: "hi"}, &protocol.Client{Customer: true, Product: "11"}, &memory{})
+	require.Nil(t, refusal, "without a table every id is one")
+	require.Equal(t, "11", q.job.Product)
 }
 
 func TestPrepareUnknownProvider(t *testing.T) {

@@ -421,6 +421,31 @@ func TestQueueReload(t *testing.T) {
 	})
 }
 
+// TestReloadTakesTheKeyFromThoseWhoWait: they hear what they need, and what is
+// under way goes on.
+func TestReloadTakesTheKeyFromThoseWhoWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var m market
+		providers := narrow(&m, 5, takes(3*time.Second, "Hi"))
+		h := newOffice(t, providers)
+		asked, waits := h.open("s1"), h.open("s2")
+		asked.wants("1", "a")
+		pass(100 * time.Millisecond)
+		waits.wants("1", "a")
+		pass(time.Second)
+		setup := providers["a"]
+		setup.Config.UserKeys = provider.UserKeysRequire
+		h.worker.Reload(map[string]ProviderSetup{"a": setup})
+		pass(time.Second)
+		require.Len(t, waits.terminals("1"), 1)
+		require.Equal(t, protocol.ProviderUnauthorized, waits.last().Code)
+		require.Equal(t, "Provider a needs your own key here: send it as api_keys.a.", waits.last().Message)
+		require.Empty(t, asked.terminals("1"))
+		pass(3 * time.Second)
+		require.Equal(t, protocol.TypeComplete, asked.last().Type)
+	})
+}
+
 // TestUserKeysRefused: a job that brings a key where none is taken, or none
 // where one is needed, is refused before it is accepted, and no key is sent.
 func TestUserKeysRefused(t *testing.T) {

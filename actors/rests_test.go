@@ -437,6 +437,28 @@ func TestDiscoverReload(t *testing.T) {
 	})
 }
 
+// TestDiscoverElsewhere: a reload that goes to another vendor offers nothing of
+// the last one, and asks at once.
+func TestDiscoverElsewhere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		vendor := &catalogue{fakeProvider: replies("Hi")}
+		setup := serves(vendor, provider.Config{Discover: true, Models: []string{"fixed"}})
+		b := newFirm(t, map[string]ProviderSetup{"a": setup})
+		for address, list := range map[string][]string{"https://one.example": {"m1"}, "https://two.example": {"m2"}, "": {"m3"}, "another type": {"m4"}} {
+			vendor.gives(errors.New("not now"))
+			setup.Config.Type, setup.Config.BaseURL, _ = strings.Cut(address, "https:")
+			b.worker.Reload(map[string]ProviderSetup{"a": setup})
+			pass(discoverLook + 2*beatEvery)
+			_, o := b.said("a")
+			require.Equal(t, []string{"fixed"}, o.Models, "of somebody else")
+			vendor.gives(nil, list...)
+			pass(discoverRetry + discoverLook)
+			_, o = b.said("a")
+			require.Equal(t, list, o.Models)
+		}
+	})
+}
+
 // TestDiscoverEnds: with its worker.
 func TestDiscoverEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {

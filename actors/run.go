@@ -171,7 +171,10 @@ func (r *run) onStarted(ctx actor.Context) {
 		return
 	}
 	r.record.accepted = true
-	r.log.Info().Str("provider", job.Provider).Str("gateway", job.Gateway).Msg("Run accepted")
+	r.worker.runs.accepted(r.record)
+	defer func() { // meanwhile the vendor is called
+		r.log.Info().Str("provider", job.Provider).Str("gateway", job.Gateway).Msg("Run accepted")
+	}()
 	if job.NeedsKey {
 		r.clock = after(r.sys, keyPatience, ctx.Self(), &keyLate{})
 		r.lookAgain(ctx, nameAgain, &nameDue{})
@@ -182,6 +185,7 @@ func (r *run) onStarted(ctx actor.Context) {
 
 // giveUp ends a run that was never accepted.
 func (r *run) giveUp(ctx actor.Context) {
+	r.worker.runs.declined(r.record.job.Job)
 	r.over(ctx)
 	r.record.told = true // nobody waits
 	ctx.Stop(ctx.Self())
@@ -228,7 +232,7 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 	r.record.cancel = cancel
 	r.state, r.waiting = runStreaming, true
 	r.movable.Store(r.record.job.Movable && r.listener(r.record.job.Gateway, r.record.job.To) != nil)
-	e := r.inquiry(ctx.Self(), key)
+	e := r.inquiry(key)
 	self := ctx.Self()
 	r.sys.run("provider call", func() {
 		defer key.Zero()
@@ -245,11 +249,12 @@ func (r *run) call(ctx actor.Context, key protocol.Secret) {
 }
 
 // inquiry is this run's way to its answer.
-func (r *run) inquiry(self *actor.PID, key protocol.Secret) *inquiry {
+func (r *run) inquiry(key protocol.Secret) *inquiry {
 	return &inquiry{
 		worker: r.worker, job: r.record.job, setup: r.setup, key: key, log: r.log, coming: r.record.coming, movable: &r.movable,
+		trace: r.record.trace,
 		sink: &sink{
-			sys: r.sys, pid: self, alive: &r.alive, runs: r.worker.cfg.Runs,
+			sys: r.sys, run: r.record.mailbox, alive: &r.alive, runs: r.worker.cfg.Runs, speaker: r.worker.speaker,
 			room: r.worker.cfg.Runs.MaxOutputBytes + utf8Slack, reasoning: r.record.job.Reasoning,
 		},
 	}
@@ -287,6 +292,7 @@ func (r *run) onQueued(ctx actor.Context, position int) {
 	now := time.Now()
 	if position > 0 {
 		r.said = now
+		r.record.trace.queued(position)
 		r.saySeq()
 	}
 	r.arm(ctx, now)

@@ -296,8 +296,8 @@ func (r *run) onFollowerGone(ctx actor.Context, c *bus.Control) {
 		return
 	}
 	policy := c.OnDisconnect
-	if policy == "" {
-		policy = r.record.job.OnDisconnect
+	if job := r.record.job.OnDisconnect; policy == "" || policy == protocol.OnDisconnectGrace && job == protocol.OnDisconnectContinue {
+		policy = job // who came back follows what was asked for, and says grace for want of knowing it
 	}
 	if c.Type == bus.ControlRelease { // its accept came too late: no client knows this run
 		policy, r.nobody = protocol.OnDisconnectCancel, true

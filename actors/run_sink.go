@@ -4,17 +4,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/troupe-chat/troupe/actors/upstream"
 )
 
-// sink is the provider call's way to its run. It copies, sends and never blocks.
+// sink is the provider call's way to its run. It copies, and has the run take
+// each piece on the call's own goroutine, so that nobody has to wake for it.
 type sink struct {
 	// Set once.
 	sys       *System
-	pid       *actor.PID
+	run       *mailbox
 	alive     *atomic.Int64
 	runs      RunsConfig
+	speaker   Speaker
 	reasoning bool // the asker wants to see it
 
 	// Owned by the inquiry's goroutine.
@@ -23,6 +24,8 @@ type sink struct {
 	begun    bool           // the vendor has said something: nobody else is asked any more
 	call     *upstream.Call // of now; nil once its vendor has spoken
 	accepted bool           // it has heard so
+	trace    *callTrace     // of now; nil where it is not traced
+	manners  manners
 }
 
 // calling says that a vendor is asked now, and who is to be told of its first
@@ -30,11 +33,11 @@ type sink struct {
 func (s *sink) calling(m *calling, call *upstream.Call) {
 	s.touch()
 	s.call, s.accepted = call, false
-	s.sys.root.Send(s.pid, m)
+	s.run.deliverHere(m)
 }
 
 // queued says that no vendor is asked now.
-func (s *sink) queued(position int) { s.sys.root.Send(s.pid, &queuedAt{position: position}) }
+func (s *sink) queued(position int) { s.run.deliverHere(&queuedAt{position: position}) }
 
 // began notes the first word.
 func (s *sink) began() {
@@ -45,29 +48,47 @@ func (s *sink) began() {
 	}
 }
 
-// touch notes a sign of life.
-func (s *sink) touch() { s.alive.Store(int64(s.sys.moment(time.Now()))) }
+// touch notes a sign of life, and when it was.
+func (s *sink) touch() moment {
+	now := s.sys.moment(time.Now())
+	s.alive.Store(int64(now))
+	return now
+}
 
 // Reasoning implements provider.Sink. It is kept within the bound of an answer;
 // what goes beyond is not shown.
 func (s *sink) Reasoning(text []byte) {
-	s.touch()
+	now := s.touch()
 	s.began()
+	if s.trace != nil {
+		s.trace.spoke(0)
+	}
 	s.thoughts += len(text)
 	if s.reasoning && s.thoughts <= s.runs.MaxOutputBytes {
-		s.sys.root.Send(s.pid, &reasoned{text: append([]byte(nil), text...)})
+		s.run.deliverHere(&reasoned{text: append([]byte(nil), text...)})
+		s.said(now, len(text))
 	}
 }
 
 // Text implements provider.Sink.
 func (s *sink) Text(text []byte) {
-	s.touch()
+	now := s.touch()
 	s.began()
+	if s.trace != nil {
+		s.trace.spoke(1)
+	}
 	if len(text) == 0 || s.room <= 0 {
 		return
 	}
 	s.room -= len(text)
-	s.sys.root.Send(s.pid, &piece{text: append([]byte(nil), text...)})
+	s.run.deliverHere(&piece{text: append([]byte(nil), text...)})
+	s.said(now, len(text))
+}
+
+func (s *sink) said(now moment, size int) {
+	if s.manners.tooMuch(now, size) {
+		makeWay(s.speaker)
+	}
 }
 
 // Progress implements provider.Sink. The first one says that the vendor took the

@@ -30,9 +30,10 @@ type runTable struct {
 	byID   map[string]*runRecord
 	byPID  map[string]*runRecord
 	byKey  map[ownerKey][]*runRecord // those whose client has a key, oldest first
+	byJob  map[string]*runRecord     // those whose accept is out
 	kept   list.List                 // of *runRecord: ended, oldest first
 	bytes  int
-	jobs   map[string]time.Time
+	jobs   repeats
 	clocks map[string]peerClock // by gateway
 }
 
@@ -65,6 +66,7 @@ type runRecord struct {
 	reply     string
 	coming    *coming // its place at the provider, until it has come there
 	pid       *actor.PID
+	mailbox   *mailbox // of its actor: its provider call delivers there
 	followers []*listener
 	seq       uint64
 	raw       int    // bytes of text so far
@@ -77,8 +79,15 @@ type runRecord struct {
 	told      bool   // the terminal event is out
 	freed     bool   // the slot is given back
 	cancel    context.CancelCauseFunc
+	trace     *runTrace // nil where it is not traced
 	size      int
 	place     *list.Element // in the ledger; nil while it runs
+}
+
+// newMailbox is the actor.MailboxProducer of the run's actor.
+func (r *runRecord) newMailbox() actor.Mailbox {
+	r.mailbox = &mailbox{}
+	return r.mailbox
 }
 
 // listener is one follower of a run, until it has acknowledged the end.
@@ -90,8 +99,8 @@ type listener struct {
 func newRunTable(budget int, expire func(*actor.PID)) *runTable {
 	return &runTable{
 		budget: budget, expire: expire, byID: map[string]*runRecord{}, byPID: map[string]*runRecord{},
-		byKey: map[ownerKey][]*runRecord{},
-		jobs:  map[string]time.Time{}, clocks: map[string]peerClock{},
+		byKey: map[ownerKey][]*runRecord{}, byJob: map[string]*runRecord{},
+		clocks: map[string]peerClock{},
 	}
 }
 
@@ -138,24 +147,62 @@ func (t *runTable) tooLate(job *bus.Job, now time.Time) bool {
 	return false // a gateway never heard: its late accept will be released
 }
 
-// seen notes a job and tells whether it was here before.
+// seen notes a job that is looked at and tells whether it was here before.
 func (t *runTable) seen(job string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, repeat := t.jobs[job]
-	t.jobs[job] = now
-	return repeat
+	return t.jobs.seen(job, jobTaken, now)
+}
+
+// declined notes that a job was turned down: it can be asked elsewhere.
+func (t *runTable) declined(job string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.jobs.put(job, jobDeclined)
+}
+
+// dropped notes that a job did not become a run, and tells whether that is so.
+func (t *runTable) dropped(job string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.byID {
+		if r.job.Job == job {
+			return false
+		}
+	}
+	t.jobs.put(job, jobDeclined)
+	return true
+}
+
+// withdraw gives a job back, and sees to it that it is not taken any more. It is
+// not given back where it became a run, or is about to: that run's id is told for as
+// long as it is known, which may be longer than the job's name.
+func (t *runTable) withdraw(job, gateway string, now time.Time) (run string, given bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch r := t.byJob[job]; {
+	case r != nil && r.job.Gateway == gateway:
+		return r.id, false
+	case r != nil:
+		return "", false
+	case !t.jobs.seen(job, jobDeclined, now):
+		return "", true
+	}
+	return "", t.jobs.get(job) == jobDeclined
+}
+
+// accepted notes that the accept of a job is out.
+func (t *runTable) accepted(r *runRecord) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byJob[r.job.Job] = r
 }
 
 // sweep forgets jobs that the bus will not repeat any more.
 func (t *runTable) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for job, at := range t.jobs {
-		if now.Sub(at) > jobsKept {
-			delete(t.jobs, job)
-		}
-	}
+	t.jobs.turn(now)
 }
 
 func (t *runTable) add(r *runRecord) {
@@ -256,6 +303,9 @@ func (t *runTable) take(pid *actor.PID) *runRecord {
 	}
 	delete(t.byPID, pid.Id)
 	delete(t.byID, r.id)
+	if t.byJob[r.job.Job] == r {
+		delete(t.byJob, r.job.Job)
+	}
 	t.disown(r)
 	t.unkeep(r)
 	return r

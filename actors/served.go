@@ -25,7 +25,7 @@ type served struct {
 	coming atomic.Int64 // questions that were taken and do not stand in the queue yet
 	full   bool         // out of the queue group for want of room here; guarded by the worker's lock of queues
 	jobs   jobCounts
-	found  atomic.Pointer[[]string] // models that the vendor listed
+	found  atomic.Pointer[listing]
 }
 
 func newServed(name string, setup *ProviderSetup, runs RunsConfig, changed func()) *served {
@@ -74,10 +74,14 @@ func (s *served) refusal(job *bus.Job) *protocol.Error {
 		return &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
 			"Provider %s takes no keys of users here: ask without api_keys.%s.", s.name, s.name)}
 	case !job.NeedsKey && c.UserKeys == provider.UserKeysRequire:
-		return &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
-			"Provider %s needs your own key here: send it as api_keys.%s.", s.name, s.name)}
+		return s.needsKey()
 	}
 	return nil
+}
+
+func (s *served) needsKey() *protocol.Error {
+	return &protocol.Error{Code: protocol.ProviderUnauthorized, Message: fmt.Sprintf(
+		"Provider %s needs your own key here: send it as api_keys.%s.", s.name, s.name)}
 }
 
 // keyed tells whether the deployment has a key here.
@@ -173,8 +177,8 @@ func (s *served) offer() bus.Offer {
 		Name: s.name, Type: setup.Config.Type, State: setup.State,
 		Models: setup.Config.Models, DefaultModel: setup.Config.DefaultModel,
 	}
-	if found := s.found.Load(); found != nil && setup.Config.Discover {
-		o.Models = *found
+	if found := s.found.Load(); found != nil && setup.Config.Discover && found.vendor == vendorOf(&setup.Config) {
+		o.Models = found.models
 	}
 	if after, _, resting := s.line.Resting(); resting {
 		o.Resting, o.RetryAfter = true, wholeSeconds(after)

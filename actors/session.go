@@ -17,13 +17,20 @@ type Session struct {
 	client  protocol.Client
 
 	pid       atomic.Pointer[actor.PID]
-	cause     atomic.Pointer[protocol.Cause] // set once the socket is gone
-	closed    atomic.Bool                    // the actor said Close to the socket
-	admitted  atomic.Bool
-	idleSince atomic.Int64 // a moment; 0 while a turn is live
-
-	follows []uint64 // what the actor listens to; guarded by the gateway's followers
+	idleSince atomic.Int64  // a moment; 0 while a turn is live
+	follows   []uint64      // what the actor listens to; guarded by the gateway's followers
+	cause     atomic.Uint32 // a protocol.Cause, once the socket is gone
+	marks     atomic.Uint32 // markClosed, markAdmitted
 }
+
+// Marks of a Session.
+const (
+	markClosed   uint32 = 1 << iota // the actor said Close to the socket
+	markAdmitted                    // the client was let in
+)
+
+func (s *Session) mark(m uint32)        { s.marks.Or(m) }
+func (s *Session) marked(m uint32) bool { return s.marks.Load()&m != 0 }
 
 // Receive hands one request of the client to its actor.
 func (s *Session) Receive(r protocol.Request) {
@@ -35,26 +42,36 @@ func (s *Session) Receive(r protocol.Request) {
 // Closed tells the actor that the socket is gone. It may come before the actor
 // was spawned: the supervisor looks again then.
 func (s *Session) Closed(cause protocol.Cause) {
-	s.cause.Store(&cause)
+	s.cause.Store(uint32(cause))
 	if pid := s.pid.Load(); pid != nil {
 		s.gateway.sys.root.Send(pid, &socketClosed{cause: cause})
 	}
 }
 
-// gone tells whether the socket has ended, and why.
-func (s *Session) gone() (protocol.Cause, bool) {
-	if c := s.cause.Load(); c != nil {
-		return *c, true
+// Who names the client in logs.
+func (s *Session) Who() (connection, address string) { return s.client.Connection, s.client.Address }
+
+// Place implements limit.Owner. A session that the server made up is none: nobody
+// can come back to it.
+func (s *Session) Place() (address, session string) {
+	if s.client.NewSession {
+		return s.client.Address, ""
 	}
-	return "", false
+	return s.client.Address, s.client.Session
 }
 
-// logger carries connection, session and address. It is made when it is needed:
-// an idle connection should not hold half a kilobyte for it.
-func (s *Session) logger() *zerolog.Logger {
-	l := s.gateway.log.With().Str("connection", s.client.Connection).Str("session", logLabel(s.client.Session)).
-		Str("address", s.client.Address).Logger()
-	return &l
+// gone tells whether the socket has ended, and why.
+func (s *Session) gone() (protocol.Cause, bool) {
+	c := protocol.Cause(s.cause.Load())
+	return c, c != 0
+}
+
+// line begins a line of the log with connection, session and address. They are
+// written into it then and there: a logger of the session's own would be half a
+// kilobyte, for an idle connection to hold or for each line to make anew.
+func (s *Session) line(level zerolog.Level) *zerolog.Event {
+	return s.gateway.log.WithLevel(level).Str("connection", s.client.Connection).
+		Str("session", logLabel(s.client.Session)).Str("address", s.client.Address)
 }
 
 // logLabel keeps a label that was not validated yet from filling a line.

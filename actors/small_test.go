@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,16 +32,19 @@ func TestMemoryBounds(t *testing.T) {
 			if text != "" && bound.Turns > 0 {
 				model = append(model, question+text)
 			}
-			require.LessOrEqual(t, len(m.pairs), bound.Turns)
-			total := 0
-			for _, e := range m.pairs {
+			pairs, total := slices.Collect(m.all()), 0
+			require.LessOrEqual(t, len(pairs), bound.Turns)
+			require.EqualValues(t, len(pairs), m.turns)
+			for _, e := range pairs {
 				total += e.size()
 			}
-			require.Equal(t, total, m.bytes)
+			require.EqualValues(t, total, m.bytes)
 			require.LessOrEqual(t, total, bound.Bytes)
+			require.Equal(t, total+len(pairs)*exchangeHead, len(m.data))
 		}
-		for i, e := range m.pairs {
-			require.Equal(t, model[len(model)-len(m.pairs)+i], string(e.question)+string(e.answer), "not the newest, or out of order")
+		pairs := slices.Collect(m.all())
+		for i, e := range pairs {
+			require.Equal(t, model[len(model)-len(pairs)+i], e.question+e.answer, "not the newest, or out of order")
 		}
 		room := rapid.IntRange(0, 400).Draw(t, "room")
 		out := m.appendTo([]byte{'['}, room)
@@ -48,16 +52,16 @@ func TestMemoryBounds(t *testing.T) {
 		var messages []protocol.Message
 		require.NoError(t, json.Unmarshal(append(bytes.TrimSuffix(out, []byte{','}), ']'), &messages))
 		require.Zero(t, len(messages)%2)
-		for i, e := range m.pairs[len(m.pairs)-len(messages)/2:] {
-			require.Equal(t, protocol.Message{Role: protocol.RoleUser, Content: string(e.question)}, messages[2*i])
-			require.Equal(t, protocol.Message{Role: protocol.RoleAssistant, Content: string(e.answer)}, messages[2*i+1])
+		for i, e := range pairs[len(pairs)-len(messages)/2:] {
+			require.Equal(t, protocol.Message{Role: protocol.RoleUser, Content: e.question}, messages[2*i])
+			require.Equal(t, protocol.Message{Role: protocol.RoleAssistant, Content: e.answer}, messages[2*i+1])
 		}
 	})
 }
 
 func TestBucket(t *testing.T) {
 	var b bucket
-	take := func(at time.Duration) bool { return b.take(epoch().Add(at), 10, 20) }
+	take := func(at time.Duration) bool { return b.take(1+moment(at), 10, 20) }
 	for i := range 20 {
 		require.True(t, take(0), "request %d of the burst", i)
 	}

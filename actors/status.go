@@ -21,7 +21,7 @@ func (g *Gateway) opened(active int) {
 // closedOne counts a connection whose actor has ended.
 func (g *Gateway) closedOne(s *Session, active int) {
 	g.opened(active)
-	if s.admitted.Load() && s.client.Kind == protocol.WebSocket {
+	if s.marked(markAdmitted) && s.client.Kind == protocol.WebSocket {
 		g.counts.sockets.Add(-1)
 	}
 }
@@ -55,6 +55,7 @@ func (g *Gateway) turnEnded(f *protocol.Frame) {
 // Status is the operator's picture.
 func (g *Gateway) Status() protocol.Status {
 	live, v := g.live.Load(), viewOf(&g.roster)
+	factor, why := g.factorStatus()
 	s := protocol.Status{
 		RateLimiter: protocol.LimiterStatus{
 			Stats: protocol.LimiterStats{
@@ -64,7 +65,7 @@ func (g *Gateway) Status() protocol.Status {
 			ConnectionLimit: live.Limits.Connections.Describe("connections"),
 			MessageLimit:    live.Limits.Messages.Describe("messages"),
 			SessionLimit:    live.Limits.Sessions.Describe("sessions"),
-			State:           g.limiterState(), Scope: "gateway",
+			State:           g.limiterState(), Factor: factor, Why: why, Offenders: g.offenders.Len(), Scope: "gateway",
 		},
 		ConnectionPool: protocol.PoolStatus{
 			MaxConnections: g.cfg.Pool.MaxConnections, MaxPerIP: g.cfg.Pool.MaxPerIP,
@@ -76,6 +77,7 @@ func (g *Gateway) Status() protocol.Status {
 			Active: g.followers.count(), Completed: g.counts.completed.Load(),
 			Cancelled: g.counts.cancelled.Load(), Failed: g.counts.failed.Load(),
 		},
+		Pressure: g.sys.pressureStatus(),
 		Gateways: g.fleetGateways(v), Workers: fleetWorkers(v),
 		Actors: protocol.ActorsStatus{Connection: int(g.counts.active.Load()), Restarts: g.sys.restarts()},
 	}
@@ -150,7 +152,8 @@ func (g *Gateway) Health() protocol.Health {
 	if !g.jobs.Connected() {
 		h.Bus, h.Status = "down", "degraded"
 	}
-	if h.Workers == 0 || h.Limiter != "ok" {
+	h.Pressure = int(g.sys.Pressed().Stage)
+	if h.Workers == 0 || h.Limiter != "ok" || h.Pressure > 0 {
 		h.Status = "degraded"
 	}
 	if g.draining.Load() {
@@ -209,9 +212,9 @@ func offerLoad(v *rosterView) map[string]busy {
 	return load
 }
 
-// ResetLimits clears every window and the fallback bucket.
+// ResetLimits clears every window, the fallback bucket and what offenders did.
 func (g *Gateway) ResetLimits() int {
-	return g.gate.windows.Reset() + g.gate.fallback.Reset()
+	return g.gate.windows.Reset() + g.gate.fallback.Reset() + g.offenders.Reset()
 }
 
 // shortDuration writes 30m, not 30m0s.

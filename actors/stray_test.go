@@ -138,7 +138,7 @@ func TestStrayWhileOffered(t *testing.T) {
 				c.chat("1", "hi")
 				h.reply(h.bus.lastJob(t).To, r)
 				require.Empty(t, c.tale())
-				pass(offerTimeout - time.Millisecond)
+				pass(offerTimeout + offerDead - time.Millisecond)
 				require.Equal(t, 1, h.bus.jobCount())
 				pass(time.Millisecond)
 				require.Equal(t, 2, h.bus.jobCount(), "the offer's clock was stopped")

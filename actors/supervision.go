@@ -86,7 +86,7 @@ func (s *strategy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, chi
 		return
 	}
 	wait := backoff(s.failed(child.Id, time.Now()), rand.Float64())
-	s.sys.cameBack(kind)
+	s.sys.cameBack(child)
 	s.sys.log.Warn().Str("kind", kind).Str("actor", child.Id).Dur("after", wait).Msg("Actor comes back")
 	time.AfterFunc(wait, func() {
 		if d == resumeChild {
@@ -112,16 +112,16 @@ func (s *strategy) failed(id string, now time.Time) int {
 
 // kindOf reads the kind off an actor's path: …/connections/c17 is a connection,
 // …/provider-echo a provider.
-func kindOf(pid *actor.PID) string {
-	parts := strings.Split(pid.GetId(), "/")
-	last := parts[len(parts)-1]
-	if len(parts) >= 2 {
-		switch parent := parts[len(parts)-2]; {
-		case parent == kindConnections:
-			return kindConnection
-		case strings.HasPrefix(parent, kindProvider):
-			return kindRun
-		}
+func kindOf(pid *actor.PID) string { return kindOfID(pid.GetId()) }
+
+func kindOfID(id string) string {
+	above := parentOf(id)
+	last := strings.TrimPrefix(id[len(above):], "/")
+	switch parent := above[strings.LastIndexByte(above, '/')+1:]; {
+	case parent == kindConnections:
+		return kindConnection
+	case strings.HasPrefix(parent, kindProvider):
+		return kindRun
 	}
 	if strings.HasPrefix(last, kindProvider) {
 		return kindProvider
@@ -146,7 +146,7 @@ const (
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (s *rootStrategy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, root *actor.PID, _ *actor.RestartStatistics, _, _ any) {
-	s.sys.cameBack(kindOf(root))
+	s.sys.cameBack(root)
 	if s.tooMany(time.Now()) {
 		s.sys.fail(fmt.Errorf("actor %s panicked more than %d times in %s", root.Id, rootPanics, rootWindow))
 		return
@@ -174,7 +174,7 @@ type guard struct {
 // enter gives fault injection its chance.
 func (g guard) enter(ctx actor.Context) {
 	if g.sys.inject != nil {
-		g.sys.inject(g.kind, ctx.Message())
+		g.sys.inject(g.kind, ctx)
 	}
 }
 
@@ -187,6 +187,7 @@ func (g guard) caught(ctx actor.Context) {
 		return
 	}
 	g.sys.logPanic(g.kind, r)
+	g.sys.tallies.of(ctx.Self().GetId()).panics.Add(1)
 	switch ctx.Message().(type) {
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 		return
@@ -201,3 +202,22 @@ func (g guard) caught(ctx actor.Context) {
 // supervised is what a guarded actor panics with: the value that protoactor
 // carries around and logs holds nothing.
 type supervised struct{}
+
+// apart spawns a child whose parent's list holds an address of its own. What
+// leaves that list is overwritten only when it grows again, and an address that
+// was once sent to leads to its actor: after a busy hour the list would hold on
+// to every actor of the peak, and what those hold. It returns the child's own
+// address, too.
+func apart(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (own, listed *actor.PID, err error) {
+	own, err = actor.DefaultSpawner(system, id, props, parent)
+	if err != nil {
+		return nil, own, err
+	}
+	return own, system.NewLocalPID(own.Id), nil
+}
+
+// spawnApart is apart for those who do not need the child's own address.
+func spawnApart(system *actor.ActorSystem, id string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
+	_, listed, err := apart(system, id, props, parent)
+	return listed, err
+}

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/fault"
+	"github.com/troupe-chat/troupe/actors/trace"
 )
 
 // System is the soil both trees stand in: one protoactor system per process,
@@ -21,10 +23,16 @@ type System struct {
 	root    *actor.RootContext
 	log     zerolog.Logger
 	metrics *Metrics
-	inject  Injector
+	inject  func(kind string, ctx actor.Context) // nil: nothing is injected
+	faults  *fault.Set                           // nil: no fault can be set
+	trace   *trace.Tracer                        // nil: nothing is traced
+	crew    crew                                 // of connections and runs: whoever decides about many must not queue behind them
+	alone   *alone
 	fatal   chan error
+	pressed pressed
 	epoch   time.Time
-	comings map[string]*atomic.Uint64 // restarts by kind; the map never changes
+	clock   *clock // of the mailboxes
+	tallies tallies
 }
 
 // Injector is called with every message before the actor of that kind sees it.
@@ -36,19 +44,23 @@ type SystemOptions struct {
 	Log     zerolog.Logger
 	Metrics *Metrics
 	Inject  Injector
+	Trace   *trace.Tracer // nil: nothing is traced
+	Faults  *fault.Set    // of FaultCatalogue; nil: no fault can be set
 }
 
 // NewSystem makes an empty system.
 func NewSystem(o SystemOptions) *System {
-	s := &System{log: o.Log, metrics: o.Metrics, inject: o.Inject, fatal: make(chan error, 1), epoch: time.Now(), comings: map[string]*atomic.Uint64{}}
-	for _, kind := range kinds() {
-		s.comings[kind] = &atomic.Uint64{}
-	}
+	s := &System{log: o.Log, metrics: o.Metrics, inject: injected(o.Inject, o.Faults), faults: o.Faults, trace: o.Trace, fatal: make(chan error, 1), epoch: time.Now()}
+	s.clock = &clock{epoch: s.epoch}
+	s.crew.place = newPlace(&s.crew, s.clock)
+	s.alone = &alone{Dispatcher: actor.NewDefaultDispatcher(crewTurn)}
+	s.alone.place = newPlace(s.alone, s.clock)
 	s.actors = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(bridge{log: o.Log}) }),
 		actor.WithDeadLetterRequestLogging(false),
 		actor.WithDeadLetterThrottleCount(1),
 	)
+	compact(s.actors)
 	s.root = s.actors.Root
 	s.actors.EventStream.Subscribe(func(event any) {
 		if _, dead := event.(*actor.DeadLetterEvent); dead {
@@ -129,6 +141,7 @@ func (s *System) every(ctx context.Context, name string, interval time.Duration,
 		t := time.NewTicker(interval)
 		defer t.Stop()
 		for {
+			s.clock.pulse(time.Now())
 			s.guarded(name, fn)
 			select {
 			case <-ctx.Done():
@@ -149,22 +162,20 @@ func (s *System) guarded(name string, fn func(now time.Time)) {
 }
 
 // cameBack counts an actor's return.
-func (s *System) cameBack(kind string) {
-	s.metrics.restarts.WithLabelValues(kind).Inc()
-	if n := s.comings[kind]; n != nil {
-		n.Add(1)
-	}
+func (s *System) cameBack(who *actor.PID) {
+	s.metrics.restarts.WithLabelValues(kindOf(who)).Inc()
+	s.tallies.of(who.GetId()).restarts.Add(1)
 }
 
 // restarts tells, by kind, how often actors came back; kinds without one are
 // left out.
 func (s *System) restarts() map[string]uint64 {
 	out := map[string]uint64{}
-	for kind, n := range s.comings {
-		if v := n.Load(); v > 0 {
-			out[kind] = v
+	s.tallies.each(func(l line, n *tally) {
+		if v := n.restarts.Load(); v > 0 {
+			out[l.kind] += v
 		}
-	}
+	})
 	return out
 }
 
@@ -235,4 +246,16 @@ func bridgeLevel(l slog.Level) zerolog.Level {
 	default:
 		return zerolog.DebugLevel
 	}
+}
+
+// registryBuckets times 32 are the maps of a system's registry.
+const registryBuckets = 8
+
+// compact takes all but a few of a new system's 1,024 × 32 registry maps away.
+// An actor in a map of its own costs a third of a kilobyte; one among many a
+// fifth of that. What the system has registered by itself is entered again.
+func compact(system *actor.ActorSystem) {
+	registry := system.ProcessRegistry
+	registry.LocalPIDs.LocalPIDs = slices.Clone(registry.LocalPIDs.LocalPIDs[:registryBuckets])
+	registry.Add(actor.NewEventStreamProcess(system), "eventstream")
 }

@@ -11,29 +11,31 @@ import (
 type turnState uint8
 
 const (
-	turnAsked     turnState = iota // the limiter has it
-	turnQueued                     // no room yet; asked again until `until`
-	turnOffered                    // a job is out, nobody answered yet
-	turnSeeking                    // live workers were asked for the run of a client_key
-	turnFinding                    // a resume or cancel is out, the run did not answer yet
-	turnAccepted                   // a run has it, no chunk yet
-	turnStreaming                  // chunks flow
-	turnEnded                      // the terminal frame was sent: everything is ignored
+	turnAsked       turnState = iota // the limiter has it
+	turnQueued                       // no room yet; asked again until `until`
+	turnOffered                      // a job is out, nobody answered yet
+	turnWithdrawing                  // nobody answered in time: workers are asked for the job back
+	turnSeeking                      // live workers were asked for the run of a client_key
+	turnFinding                      // a resume or cancel is out, the run did not answer yet
+	turnAccepted                     // a run has it, no chunk yet
+	turnStreaming                    // chunks flow
+	turnEnded                        // the terminal frame was sent: everything is ignored
 )
 
 // verb is what a turn wants done on the bus after a transition.
 type verb uint8
 
 const (
-	doNothing verb = iota
-	doOffer        // publish the job as a new attempt under a new `to`
-	doWait         // ask again after a pause
-	doKey          // send the user's sealed key to the run
-	doRelease      // tell the run of this accept that nobody wants it
-	doCancel       // ask the run to stop
-	doHeal         // ask the run for what is missing after seq
-	doAck          // tell the run that its terminal arrived
-	doMove         // doAck, then doOffer: another worker is asked
+	doNothing  verb = iota
+	doOffer         // publish the job as a new attempt under a new `to`
+	doWithdraw      // ask all workers for the job back
+	doWait          // ask again after a pause
+	doKey           // send the user's sealed key to the run
+	doRelease       // tell the run of this accept that nobody wants it
+	doCancel        // ask the run to stop
+	doHeal          // ask the run for what is missing after seq
+	doAck           // tell the run that its terminal arrived
+	doMove          // doAck, then doOffer: another worker is asked
 )
 
 // step is the outcome of a transition: at most one frame for the client, at
@@ -123,11 +125,14 @@ func (t *turn) retry() step {
 	return t.offer()
 }
 
-// noRoom: a worker was busy, nobody accepted in time, or all have left the
+// out tells whether a job is out that nobody has taken yet.
+func (t *turn) out() bool { return t.state == turnOffered || t.state == turnWithdrawing }
+
+// noRoom: a worker was busy, nobody has the job, or all have left the
 // queue group. Where room means that somebody just may have some, the job is
 // offered again at once.
 func (t *turn) noRoom(now time.Time, again bool) step {
-	if t.state != turnOffered {
+	if !t.out() {
 		return step{}
 	}
 	if t.stopping {
@@ -150,13 +155,38 @@ func (t *turn) noRoom(now time.Time, again bool) step {
 	return t.fail(protocol.Overloaded, "All workers are busy. Try again in a moment.", 1)
 }
 
-// noAccept: nobody answered an offer in time. Unlike a busy word that took long:
-// where one worker is avoided it counts as several.
-func (t *turn) noAccept(now time.Time) step {
-	if t.avoiding {
-		t.offers += offersAvoiding/offersMax - 1
+// noAccept: nobody answered an offer in time. A worker may have it all the same.
+func (t *turn) noAccept() step {
+	if t.state != turnOffered {
+		return step{}
 	}
-	return t.noRoom(now, true)
+	t.state = turnWithdrawing
+	return step{verb: doWithdraw}
+}
+
+// withdrawn: an offer that nobody answered is off. Where every worker has said so
+// it is as if it had never been made, but that one that avoids a worker counts as
+// several, unlike a busy word that took long. Else a worker that may have it is
+// gone with it.
+func (t *turn) withdrawn(now time.Time, certain bool) step {
+	switch {
+	case t.state != turnWithdrawing:
+		return step{}
+	case certain:
+		if t.avoiding {
+			t.offers += offersAvoiding/offersMax - 1
+		}
+		return t.noRoom(now, true)
+	case t.stopping:
+		return t.finish(protocol.Frame{Type: protocol.TypeCancelled})
+	case t.attempt < t.attempts:
+		t.attempt++
+		t.offers = 0
+		return t.offer()
+	case t.spare != nil:
+		return t.spared()
+	}
+	return t.fail(protocol.WorkerLost, "The worker that was asked is gone.", 0)
 }
 
 // accepted: a worker took the job.
@@ -164,7 +194,7 @@ func (t *turn) accepted(run, worker string, needsKey bool) step {
 	switch {
 	case run == t.run && run != "":
 		return step{} // the bus repeated the accept
-	case t.state != turnOffered:
+	case !t.out():
 		return step{verb: doRelease} // of the run that comes too late, not of ours
 	}
 	t.state, t.run, t.worker, t.position = turnAccepted, run, worker, 0
@@ -367,7 +397,7 @@ func (t *turn) cancel() step {
 	switch t.state {
 	case turnAsked, turnQueued:
 		return t.finish(protocol.Frame{Type: protocol.TypeCancelled})
-	case turnOffered, turnSeeking, turnFinding:
+	case turnOffered, turnWithdrawing, turnSeeking, turnFinding:
 		t.stopping = true // the accept, or its absence, decides
 		return step{}
 	case turnAccepted, turnStreaming:
@@ -436,7 +466,7 @@ func (t *turn) silence(now time.Time) step {
 		return step{}
 	}
 	switch t.state {
-	case turnQueued, turnOffered:
+	case turnQueued, turnOffered, turnWithdrawing:
 		return t.status(protocol.StateQueued, doNothing)
 	case turnAccepted:
 		return t.standing()

@@ -14,11 +14,11 @@ import (
 )
 
 func (s turnState) String() string {
-	return [...]string{"asked", "queued", "offered", "seeking", "finding", "accepted", "streaming", "ended"}[s]
+	return [...]string{"asked", "queued", "offered", "withdrawing", "seeking", "finding", "accepted", "streaming", "ended"}[s]
 }
 
 func (v verb) String() string {
-	return [...]string{"", "offer", "wait", "key", "release", "cancel", "heal", "ack", "move"}[v]
+	return [...]string{"", "offer", "withdraw", "wait", "key", "release", "cancel", "heal", "ack", "move"}[v]
 }
 
 // epoch is when the tables begin. The queue is open until a second later.
@@ -49,6 +49,9 @@ func inputs() []input {
 		{"busy", func(t *turn) step { return t.noRoom(epoch(), true) }},
 		{"full", func(t *turn) step { return t.noRoom(epoch(), false) }},
 		{"full too long", func(t *turn) step { return t.noRoom(epoch().Add(time.Hour), false) }},
+		{"unanswered", func(t *turn) step { return t.noAccept() }},
+		{"given back", func(t *turn) step { return t.withdrawn(epoch(), true) }},
+		{"never given back", func(t *turn) step { return t.withdrawn(epoch(), false) }},
 		{"retry", func(t *turn) step { return t.retry() }},
 		{"accepted", func(t *turn) step { return t.accepted("w1-a", "w1", false) }},
 		{"accepted again", func(t *turn) step { return t.accepted("w1-run", "w1", false) }},
@@ -131,8 +134,17 @@ func TestTurnTable(t *testing.T) {
 			"busy": "offered +offer", "full": "queued +wait !status:queued", "full too long": "ended !error:OVERLOADED end",
 			"accepted": "accepted !accepted", "accepted again": "accepted !accepted",
 			"complete": "offered +ack", "complete early": "offered +ack", "cancelled": "offered +ack", "error": "offered +ack",
-			"cancel": "offered", "fail": "ended !error:BUS_UNAVAILABLE end",
+			"unanswered": "withdrawing +withdraw",
+			"cancel":     "offered", "fail": "ended !error:BUS_UNAVAILABLE end",
 			"long silence": "offered !status:queued",
+		},
+		turnWithdrawing: {
+			"given back": "offered +offer", "never given back": "offered +offer",
+			"busy": "offered +offer", "full": "queued +wait !status:queued", "full too long": "ended !error:OVERLOADED end",
+			"accepted": "accepted !accepted", "accepted again": "accepted !accepted",
+			"complete": "withdrawing +ack", "complete early": "withdrawing +ack", "cancelled": "withdrawing +ack", "error": "withdrawing +ack",
+			"cancel": "withdrawing", "fail": "ended !error:BUS_UNAVAILABLE end",
+			"long silence": "withdrawing !status:queued",
 		},
 		turnSeeking: {
 			"accepted": "seeking +release", "accepted again": "seeking +release",
@@ -251,6 +263,20 @@ func TestTurnSecondAttempt(t *testing.T) {
 	require.Equal(t, "w2-b", s.frame.RunID)
 	require.Equal(t, "ended !error:WORKER_LOST end", outcome(turn, turn.lost()), "a third worker must not be asked")
 
+	unsure := turnIn(turnWithdrawing)
+	require.Equal(t, "offered +offer", outcome(unsure, unsure.withdrawn(epoch(), false)), "the worker that may have it is lost")
+	require.Equal(t, "withdrawing +withdraw", outcome(unsure, unsure.noAccept()))
+	require.Equal(t, "ended !error:WORKER_LOST end", outcome(unsure, unsure.withdrawn(epoch(), false)), "a third call must not be")
+
+	sure := turnIn(turnWithdrawing)
+	for range 3 * offersMax {
+		if sure.withdrawn(epoch(), true); sure.state == turnQueued {
+			sure.retry()
+		}
+		sure.noAccept()
+	}
+	require.Equal(t, 1, sure.attempt, "an offer that was given back is no attempt")
+
 	single := turnIn(turnAccepted)
 	single.attempts = 1
 	require.Equal(t, "ended !error:WORKER_LOST end", outcome(single, single.lost()))
@@ -271,6 +297,10 @@ func TestTurnCancel(t *testing.T) {
 	}{
 		{"then accepted", turnOffered, "accepted", "accepted +cancel !accepted"},
 		{"then no room", turnOffered, "full", "ended !cancelled end"},
+		{"then unanswered", turnOffered, "unanswered", "withdrawing +withdraw"},
+		{"then accepted late", turnWithdrawing, "accepted", "accepted +cancel !accepted"},
+		{"then given back", turnWithdrawing, "given back", "ended !cancelled end"},
+		{"then never given back", turnWithdrawing, "never given back", "ended !cancelled end"},
 		{"then found", turnFinding, "found", "accepted +cancel"},
 		{"then lost before a chunk", turnAccepted, "lost", "ended !cancelled end"},
 		{"then lost after a chunk", turnStreaming, "lost", "ended !cancelled end"},

@@ -152,7 +152,7 @@ func TestSecedeIsNeverAlone(t *testing.T) {
 		pass(pace + pace/2)
 		jobs.before = func(m *bus.Control) {
 			if m.Type == bus.ControlResume { // the run says where it is just before it hears of its new follower
-				h.gateway.Event(&bus.Event{Type: bus.EventStatus, To: job.To, Run: first, Seq: 1})
+				h.bus.deliver(h.gateway, bus.Event{Type: bus.EventStatus, To: job.To, Run: first, Seq: 1})
 			}
 		}
 		second.onJob(&job, subjectOf(job.To))

@@ -33,6 +33,7 @@ func (w *Worker) settleRun(r *runRecord, end ending) {
 	if e.Type == bus.EventError {
 		w.served[job.Provider].jobs.failed.Add(1)
 	}
+	r.trace.end(e, end.chunks, r.raw)
 	took := time.Since(r.begun)
 	m.runs.WithLabelValues(job.Provider, e.Type).Inc()
 	line := end.log.Info().Str("outcome", e.Type).Str("provider", cmp.Or(e.Provider, job.Provider)).

@@ -120,7 +120,7 @@ func TestKeyOfNobody(t *testing.T) {
 			require.Equal(t, n, h.bus.jobCount(), "the turn stopped asking")
 			h.gateway.BusDown()
 			h.gateway.BusUp()
-			pass(offerTimeout)
+			pass(silentOffer)
 			if n == offersMax {
 				require.Equal(t, []string{"status 1 0 "}, c.tale())
 				h.gateway.BusDown()
@@ -128,7 +128,7 @@ func TestKeyOfNobody(t *testing.T) {
 				pass(600 * time.Millisecond)
 			}
 		}
-		require.Zero(t, h.bus.said())
+		require.Zero(t, h.keysSent())
 		h.empty()
 	})
 }

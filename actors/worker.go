@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
+	"github.com/troupe-chat/troupe/actors/pressure"
 	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -25,9 +26,12 @@ type Work interface {
 }
 
 // Speaker publishes events: *bus.Outgoing. Urgent ones go at once, with all
-// that waited for the same gateway. It never blocks.
+// that waited for the same gateway. Publish never blocks.
 type Speaker interface {
 	Publish(gateway string, e *bus.Event, urgent bool)
+	// AwaitRoom holds up a caller that says much while too much waits to be sent,
+	// for most at most. No actor may call it.
+	AwaitRoom(most time.Duration)
 }
 
 // WorkerOptions are what a worker is made of.
@@ -72,7 +76,8 @@ type Worker struct {
 	stopTick context.CancelFunc
 
 	queues sync.Mutex
-	paused bool // out of the queue groups; guarded by queues
+	paused bool // full, and out of the queue groups; guarded by queues
+	spared bool // under pressure, and out of them; guarded by queues
 }
 
 // NewWorker builds the tree. Start takes the first job.
@@ -110,6 +115,7 @@ func (w *Worker) Start() (err error) {
 	if err := w.join(); err != nil {
 		return err
 	}
+	w.sys.OnPressure(w.balance)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stopTick = cancel
 	w.sys.every(ctx, "worker beat", beatEvery, w.tick)
@@ -161,15 +167,27 @@ func (w *Worker) onJob(job *bus.Job, reply string) {
 	}
 	s.jobs.received.Add(1)
 	if refused := s.refusal(job); refused != nil {
+		w.runs.declined(job.Job)
 		w.refuse(s, reply, refused)
 		return
 	}
+	if w.sys.pressedTo(pressure.NoQuestions) {
+		w.sys.shed(shedJob, 1)
+		w.decline(s, job, reply)
+		return
+	}
 	if w.draining.Load() || slices.Contains(job.Avoid, w.id) || w.crowded(s, job) || !w.takeSlot() {
-		s.jobs.busy.Add(1)
-		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway's clock decides
+		w.decline(s, job, reply)
 		return
 	}
 	w.sys.root.Send(s.pid, &startRun{job: job, reply: reply, coming: s.expect()})
+}
+
+// decline answers a job for which there is no room here.
+func (w *Worker) decline(s *served, job *bus.Job, reply string) {
+	s.jobs.busy.Add(1)
+	w.runs.declined(job.Job)
+	_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyBusy, Worker: w.id}) // else its gateway asks for the job back
 }
 
 // crowded tells whether a provider has no place for one more question, and
@@ -210,7 +228,8 @@ func (w *Worker) freeSlot() {
 }
 
 // balance leaves the queue groups at the cap, so that jobs go where there is
-// room, and returns at 90 % of it; and that of one provider while its own room
+// room, and returns at 90 % of it; all of them while the process is under
+// pressure; and that of one provider while its own room
 // and queue are full. It looks at the counts under its lock: whoever changed one
 // last looks last.
 func (w *Worker) balance() {
@@ -227,8 +246,11 @@ func (w *Worker) balance() {
 		back = true
 		w.log.Info().Int64("active", n).Msg("Worker has room again")
 	}
+	spared := w.sys.pressedTo(pressure.NoQuestions)
+	back = back || w.spared && !spared && !w.paused
+	w.spared = spared
 	for _, s := range w.served {
-		back = s.balance(w.paused || w.draining.Load(), w.log) || back
+		back = s.balance(w.paused || w.spared || w.draining.Load(), w.log) || back
 	}
 	if back {
 		w.say(w.beat(time.Now())) // turns that wait for room need not wait for our next one
@@ -240,8 +262,12 @@ func (w *Worker) OnControl(c *bus.Control, reply string) {
 	if c.Type == bus.ControlProbe {
 		return // that it arrived is the answer
 	}
-	if c.Type == bus.ControlFind {
+	switch c.Type {
+	case bus.ControlFind:
 		w.find(c, reply)
+		return
+	case bus.ControlWithdraw:
+		w.giveBack(c, reply)
 		return
 	}
 	pid := w.runs.pid(c.Run)
@@ -276,6 +302,18 @@ func (w *Worker) find(c *bus.Control, reply string) {
 	r.Worker = w.id
 	if reply != "" {
 		_ = w.bus.Reply(reply, r) // else the asker's clock says that nobody has it
+	}
+}
+
+// giveBack answers a gateway that got no answer to a job. One that is about to
+// become a run needs none: its accept comes.
+func (w *Worker) giveBack(c *bus.Control, reply string) {
+	run, given := w.runs.withdraw(c.Job, c.Gateway, time.Now())
+	switch {
+	case given:
+		w.missing(reply)
+	case run != "" && reply != "":
+		_ = w.bus.Reply(reply, &bus.Reply{Type: bus.ReplyAccepted, Run: run, Worker: w.id}) // else it is asked for again
 	}
 }
 

@@ -55,6 +55,9 @@ func (w *Worker) Health() protocol.WorkerHealth {
 	if away, _ := w.busAway(); away {
 		h.Bus, h.Status = "down", "degraded"
 	}
+	if h.Pressure = int(w.sys.Pressed().Stage); h.Pressure > 0 {
+		h.Status = "degraded"
+	}
 	if w.draining.Load() {
 		h.Status = "draining"
 	}

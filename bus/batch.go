@@ -5,29 +5,36 @@ import "time"
 const (
 	// paceTick is the window in which the flow of events is counted.
 	paceTick = 10 * time.Millisecond
-	// busyPerTick is 2,000 events a second. Below that, waiting for company
-	// would only delay; above it the next event is half a millisecond away.
-	busyPerTick = 20
+	// busyPerTick is 20,000 events a second. Below that, waiting for company
+	// would mostly delay: what comes meanwhile goes out with the next write anyway.
+	busyPerTick = 200
 	// maxLinger is how long an event waits for company while the flow is busy.
 	maxLinger = 500 * time.Microsecond
+	// lingersPerTick turns a count of a tick into the company to expect.
+	lingersPerTick = int(paceTick / maxLinger)
+	// maxBatch bounds a message of more than one event: nobody in it is heard
+	// before its last byte has come, and what is larger is not used again.
+	maxBatch = maxPooledBuf
 	// eventOverhead is more than an event's line is longer than its text: an
 	// error's message and a model's name are the only words in it that are ours
 	// to keep short.
 	eventOverhead = 2048
 )
 
-// pacer tells whether more than 2,000 events a second flow.
+// pacer tells whether more than 20,000 events a second flow, and how many come
+// in a linger.
 type pacer struct {
-	start time.Time // of the running window
-	count int       // events in it
-	busy  bool      // by the last full window, or already by this one
+	start   time.Time // of the running window
+	count   int       // events in it
+	busy    bool      // by the last full window, or already by this one
+	company int       // while busy: what a linger brought in the last full window
 }
 
 func (p *pacer) event(now time.Time) {
 	p.roll(now)
 	p.count++
-	if p.count > busyPerTick {
-		p.busy = true
+	if !p.busy && p.count > busyPerTick {
+		p.busy, p.company = true, busyPerTick/lingersPerTick
 	}
 }
 
@@ -37,6 +44,7 @@ func (p *pacer) roll(now time.Time) {
 		return
 	}
 	p.busy = age >= 0 && age < 2*paceTick && p.count > busyPerTick
+	p.company = p.count / lingersPerTick
 	p.start, p.count = now, 0
 }
 
@@ -56,6 +64,7 @@ type batcher struct {
 	open   map[string]*batch // by gateway: the batch that still takes lines
 	ready  []*batch          // in the order they were begun, open ones included
 	bytes  int               // of ready, and of what was taken and not yet released
+	events int               // of ready
 	oldest time.Time         // when ready became non-empty
 	urgent bool
 	pace   pacer
@@ -73,8 +82,9 @@ func newBatcher(maxBytes int) *batcher {
 
 // add appends an event to its gateway's batch; maxPayload is the server's bound
 // for one message. A batch ends at half of it, so that a server with a smaller
-// bound after a reconnect still takes what was packed for its predecessor. Only
-// a line that is longer by itself travels alone. False: there was no room.
+// bound after a reconnect still takes what was packed for its predecessor, and
+// at 256 KiB at most. Only a line that is longer by itself travels alone. False:
+// there was no room.
 func (b *batcher) add(now time.Time, gateway string, e *Event, urgent bool, maxPayload int) bool {
 	b.pace.event(now)
 	cur := b.open[gateway]
@@ -88,22 +98,25 @@ func (b *batcher) add(now time.Time, gateway string, e *Event, urgent bool, maxP
 		cur.buf = cur.buf[:had]
 		return false
 	}
-	if had > 0 && len(cur.buf) > maxPayload/2 {
+	if had > 0 && len(cur.buf) > min(maxPayload/2, maxBatch) {
 		next := b.begin(now, gateway)
 		next.buf = append(next.buf, cur.buf[had:]...)
 		cur.buf, cur = cur.buf[:had], next
 		b.urgent = true // the full one has nothing to wait for
 	}
 	cur.events++
+	b.events++
 	b.bytes += size
 	b.urgent = b.urgent || urgent
 	return true
 }
 
 func (b *batcher) begin(now time.Time, gateway string) *batch {
-	next := new(batch)
+	var next *batch
 	if n := len(b.pool); n > 0 {
 		next, b.pool = b.pool[n-1], b.pool[:n-1]
+	} else {
+		next = new(batch)
 	}
 	next.gateway = gateway
 	if len(b.ready) == 0 {
@@ -115,13 +128,14 @@ func (b *batcher) begin(now time.Time, gateway string) *batch {
 }
 
 // due tells how long what is ready still waits: 0 = send now. ok is false when
-// there is nothing to send.
+// there is nothing to send. As much as a linger brings does not wait for its
+// end: the timers of an idle machine are late by more than a linger is long.
 func (b *batcher) due(now time.Time) (wait time.Duration, ok bool) {
 	if len(b.ready) == 0 {
 		return 0, false
 	}
 	b.pace.roll(now)
-	if b.urgent || !b.pace.busy {
+	if b.urgent || !b.pace.busy || b.events >= b.pace.company {
 		return 0, true
 	}
 	return max(0, maxLinger-now.Sub(b.oldest)), true
@@ -132,7 +146,7 @@ func (b *batcher) take(spare []*batch) []*batch {
 	taken := b.ready
 	b.ready = spare[:0]
 	clear(b.open)
-	b.urgent = false
+	b.urgent, b.events = false, 0
 	return taken
 }
 

@@ -12,6 +12,7 @@ type counter struct {
 	done chan struct{}
 }
 
+func (c *counter) Batch()                   {}
 func (c *counter) Reply(uint64, *bus.Reply) {}
 func (c *counter) NoResponders(uint64)      {}
 func (c *counter) Event(*bus.Event) {

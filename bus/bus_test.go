@@ -42,6 +42,7 @@ func (e *ear) Event(ev *bus.Event) {
 	}
 	e.ch <- said{what: "event", to: ev.To, event: *ev}
 }
+func (e *ear) Batch()                        {}
 func (e *ear) Reply(to uint64, r *bus.Reply) { e.ch <- said{what: "reply", to: to, reply: *r} }
 func (e *ear) NoResponders(to uint64)        { e.ch <- said{what: "none", to: to} }
 

@@ -88,7 +88,8 @@ const (
 // DecodeControl reads a word to a run and checks the gateway it comes from.
 func DecodeControl(data []byte) (*Control, error) {
 	c := new(Control)
-	if json.Unmarshal(data, c) != nil || !validToken(c.Gateway) || !knownControl(c.Type) {
+	if json.Unmarshal(data, c) != nil || !validToken(c.Gateway) || !knownControl(c.Type) ||
+		c.Type == ControlWithdraw && !validToken(c.Job) {
 		return nil, malformed("control")
 	}
 	return c, nil
@@ -96,7 +97,7 @@ func DecodeControl(data []byte) (*Control, error) {
 
 func knownControl(t string) bool {
 	switch t {
-	case ControlKey, ControlRelease, ControlCancel, ControlGone, ControlResume, ControlAck, ControlFind, ControlProbe:
+	case ControlKey, ControlRelease, ControlCancel, ControlGone, ControlResume, ControlAck, ControlFind, ControlWithdraw, ControlProbe:
 		return true
 	}
 	return false

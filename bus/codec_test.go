@@ -277,6 +277,7 @@ func TestFinding(t *testing.T) {
 	find.Name = ""
 	requireRoundTrip(t, find, DecodeControl, `"client_key"`)
 	requireRoundTrip(t, &Control{Type: ControlProbe, Gateway: "g1", To: 7}, DecodeControl, `"type":"probe"`)
+	requireRoundTrip(t, &Control{Type: ControlWithdraw, Gateway: "g1", To: 7, Job: "J1"}, DecodeControl, `"type":"withdraw"`, `"job":"J1"`)
 
 	requireRoundTrip(t, &Reply{Type: ReplyFound, Run: "w-r", Worker: "w", Name: "1", Age: 1500, Over: true, Content: hash},
 		DecodeReply, `"age":1500`, `"over":true`, `"content"`)
@@ -309,6 +310,7 @@ func TestFindingIsJudged(t *testing.T) {
 	for _, data := range []string{
 		`{"type":"find","to":"1","session":"s"}`, `{"type":"find","gateway":"g.*","to":"1"}`, `{"type":"find","gateway":"g","to":1}`,
 		`{"type":"find","gateway":"g","to":"1","client_key":"no base64!"}`, `{"type":"find","gateway":"g","to":"1","client_key":7}`,
+		`{"type":"withdraw","gateway":"g","to":"1"}`, `{"type":"withdraw","gateway":"g","to":"1","job":"a b"}`,
 		`{"type":"probe","to":"1"}`, `{"type":"probe","gateway":"g x","to":"1"}`, `{"type":"seek","gateway":"g","to":"1"}`,
 	} {
 		_, err := DecodeControl([]byte(data))
@@ -368,35 +370,4 @@ func fuzzCodec[T any](t *testing.T, data []byte, decode func([]byte) (*T, error)
 	final, err := encode(w)
 	require.NoError(t, err)
 	require.Equal(t, string(again), string(final))
-}
-
-func BenchmarkDecodeChunks(b *testing.B) {
-	data := chunks(64, 20)
-	var d EventDecoder
-	yield := func(*Event) {}
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		d.Decode(data, yield)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/event")
-}
-
-func BenchmarkDecodeForeign(b *testing.B) {
-	line := []byte(`{"seq":2,"text":"twenty bytes of text","to":"7","type":"chunk"}`)
-	var d EventDecoder
-	yield := func(*Event) {}
-	b.ReportAllocs()
-	for b.Loop() {
-		d.Decode(line, yield)
-	}
-}
-
-func BenchmarkAppendEvent(b *testing.B) {
-	e := Event{Type: EventChunk, To: 123456, Seq: 99, Text: []byte("twenty bytes of text")}
-	buf := make([]byte, 0, 256)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendEvent(buf[:0], &e)
-	}
 }

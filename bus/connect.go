@@ -33,6 +33,8 @@ type Options struct {
 	// subscription; past them messages are dropped and counted.
 	// 0 = 262,144 messages and 128 MiB.
 	PendingMsgs, PendingBytes int
+	// Saboteur makes messages fail on purpose; nil, and nothing is asked.
+	Saboteur Saboteur
 }
 
 // Bus is one connection to NATS. All methods are safe for concurrent use.
@@ -44,6 +46,7 @@ type Bus struct {
 	credentials bool // a file of them is in use
 	nc          *nats.Conn
 	closed      chan struct{} // closed by the client's last callback
+	out         *lane         // nil without a saboteur
 
 	// nc once more, for callbacks that may come before Connect has returned.
 	reconnecting atomic.Pointer[nats.Conn]
@@ -84,6 +87,7 @@ func Connect(cfg Config, o Options) (*Bus, error) {
 		malformedLog: seldom{every: 10 * time.Second},
 		live:         make(map[*Subscription]struct{}),
 	}
+	b.out = b.newLane(nil)
 	b.maxPayload.Store(defaultMaxPayload)
 	options, err := b.clientOptions(cfg)
 	if err != nil {
@@ -107,6 +111,9 @@ func connectError(err error) error {
 
 // Connected tells whether a server answers.
 func (b *Bus) Connected() bool { return b.nc.IsConnected() }
+
+// Reconnects counts how often a server was found again after it was lost.
+func (b *Bus) Reconnects() uint64 { return b.nc.Stats().Reconnects }
 
 // MaxPayload is the largest message in bytes that the server takes; 1 MiB
 // before the first connect. It never blocks.
@@ -167,6 +174,14 @@ func (b *Bus) learnMaxPayload(nc *nats.Conn) {
 // publish sends data at once or not at all.
 func (b *Bus) publish(subject string, data []byte) error {
 	return sendError(b.nc.Publish(subject, data))
+}
+
+// say is publish for one of ours; it owns data.
+func (b *Bus) say(sort, kind, subject string, data []byte) error {
+	if b.out.watched() {
+		return b.out.leave(sort, kind, func() error { return b.publish(subject, data) })
+	}
+	return b.publish(subject, data)
 }
 
 // publishMsg is publish for a message with headers.

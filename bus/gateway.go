@@ -12,6 +12,10 @@ type GatewayHandler interface {
 	// Event takes one event of a run. It is borrowed until the method returns;
 	// its Text and Usage may be kept and are never written to.
 	Event(e *Event)
+	// Batch says that the message which brought the last events has no more.
+	// Not every event needs to wait for it, nor may it be counted on after a
+	// panic of Event.
+	Batch()
 	// Reply takes the answer to the job or control of the asker `to`.
 	Reply(to uint64, r *Reply)
 	// NoResponders says that nobody listens where the asker `to` asked.
@@ -25,6 +29,8 @@ type gatewayInbox struct {
 	base    string // "<prefix>.v1.gateway.<id>."
 	handler GatewayHandler
 
+	lane *lane // nil without a saboteur
+
 	// Owned by the subscription's goroutine.
 	decoder EventDecoder
 }
@@ -37,7 +43,7 @@ func (b *Bus) ListenGateway(id string, h GatewayHandler) (*Subscription, error) 
 	if err != nil {
 		return nil, err
 	}
-	in := &gatewayInbox{bus: b, base: strings.TrimSuffix(subject, ">"), handler: h}
+	in := &gatewayInbox{bus: b, base: strings.TrimSuffix(subject, ">"), handler: h, lane: b.newLane(h.Batch)}
 	return b.subscribe(subject, "", in.message)
 }
 
@@ -47,6 +53,11 @@ func (in *gatewayInbox) message(m *nats.Msg) {
 		if broken := in.decoder.Decode(m.Data, in.event); broken > 0 {
 			in.bus.skipMalformed(m.Subject, broken)
 		}
+		if in.lane.watched() {
+			in.lane.locked(in.handler.Batch)
+			return
+		}
+		in.handler.Batch() // guarded with the message
 		return
 	}
 	digits, ok := strings.CutPrefix(tail, replyTail)
@@ -55,7 +66,7 @@ func (in *gatewayInbox) message(m *nats.Msg) {
 	case !ok || !valid:
 		in.bus.skipMalformed(in.base+">", 1)
 	case noResponders(m):
-		in.handler.NoResponders(to)
+		in.unheard(to)
 	default:
 		in.reply(to, m)
 	}
@@ -65,13 +76,30 @@ func (in *gatewayInbox) message(m *nats.Msg) {
 // events of others in the same message with it.
 func (in *gatewayInbox) event(e *Event) {
 	defer in.bus.recovered("event")
+	if in.lane.watched() {
+		own := *e
+		in.lane.arrive(sortEvent, e.Type, func() { in.handler.Event(&own) })
+		return
+	}
 	in.handler.Event(e)
+}
+
+func (in *gatewayInbox) unheard(to uint64) {
+	if in.lane.watched() {
+		in.lane.arrive(sortNoResponders, "", func() { in.handler.NoResponders(to) })
+		return
+	}
+	in.handler.NoResponders(to)
 }
 
 func (in *gatewayInbox) reply(to uint64, m *nats.Msg) {
 	r, err := DecodeReply(m.Data)
 	if err != nil {
 		in.bus.skipMalformed(m.Subject, 1)
+		return
+	}
+	if in.lane.watched() {
+		in.lane.arrive(sortReply, r.Type, func() { in.handler.Reply(to, r) })
 		return
 	}
 	in.handler.Reply(to, r)
@@ -93,8 +121,27 @@ func (b *Bus) Ask(job *Job) error {
 	if err != nil {
 		return err
 	}
-	return b.ask(subject, job.Gateway, job.To, job)
+	reply, err := b.subjects.Reply(job.Gateway, job.To)
+	if err != nil {
+		return err
+	}
+	data := appendJob(make([]byte, 0, jobOverhead+len(job.Messages)+len(job.System)), job)
+	if b.out.watched() {
+		trace := job.Trace
+		return b.out.leave(sortJob, "", func() error { return b.requestJob(subject, reply, data, trace) })
+	}
+	return b.requestJob(subject, reply, data, job.Trace)
 }
+
+func (b *Bus) requestJob(subject, reply string, data []byte, trace string) error {
+	if trace != "" {
+		return b.requestTraced(subject, reply, data, trace)
+	}
+	return b.request(subject, reply, data)
+}
+
+// jobOverhead is about what a job takes besides its texts.
+const jobOverhead = 512
 
 // Control sends a word to a run of a worker. The answer arrives at the gateway's
 // handler as Reply or NoResponders for c.To.
@@ -103,17 +150,21 @@ func (b *Bus) Control(worker string, c *Control) error {
 	if err != nil {
 		return err
 	}
-	return b.ask(subject, c.Gateway, c.To, c)
+	data, err := encode(c)
+	if err != nil {
+		return err
+	}
+	return b.ask(sortControl, c.Type, subject, c.Gateway, c.To, data)
 }
 
-func (b *Bus) ask(subject, gateway string, to uint64, message any) error {
+// ask owns data.
+func (b *Bus) ask(sort, kind, subject, gateway string, to uint64, data []byte) error {
 	reply, err := b.subjects.Reply(gateway, to)
 	if err != nil {
 		return err
 	}
-	data, err := encode(message)
-	if err != nil {
-		return err
+	if b.out.watched() {
+		return b.out.leave(sort, kind, func() error { return b.request(subject, reply, data) })
 	}
 	return b.request(subject, reply, data)
 }

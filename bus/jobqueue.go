@@ -15,6 +15,7 @@ type JobQueue struct {
 	bus     *Bus
 	subject string
 	handler func(j *Job, reply string)
+	lane    *lane // nil without a saboteur
 
 	// turn keeps the handler to one call at a time where a subscription that
 	// drains and its successor overlap.
@@ -33,7 +34,7 @@ func (b *Bus) Work(provider string, h func(j *Job, reply string)) (*JobQueue, er
 	if err != nil {
 		return nil, err
 	}
-	q := &JobQueue{bus: b, subject: subject, handler: func(j *Job, reply string) {
+	q := &JobQueue{bus: b, subject: subject, lane: b.newLane(nil), handler: func(j *Job, reply string) {
 		if j.Provider != provider {
 			b.skipMalformed(subject, 1)
 			return
@@ -101,9 +102,18 @@ func (q *JobQueue) message(m *nats.Msg) {
 		q.bus.skipMalformed(q.subject, 1)
 		return
 	}
+	j.Trace = traceOf(m)
+	if q.lane.watched() {
+		q.lane.arrive(sortJob, "", func() { q.handle(j, m.Reply) })
+		return
+	}
+	q.handle(j, m.Reply)
+}
+
+func (q *JobQueue) handle(j *Job, reply string) {
 	q.turn.Lock()
 	defer q.turn.Unlock()
-	q.handler(j, m.Reply)
+	q.handler(j, reply)
 }
 
 func stillLeaving(list []*Subscription) []*Subscription {

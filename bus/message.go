@@ -29,6 +29,7 @@ type Job struct {
 	Avoid        []string        `json:"avoid,omitempty"`     // workers that could not reach the vendor: they say busy
 	Sent         int64           `json:"sent"`                // sender's clock, unix ms
 	Deadline     int64           `json:"deadline"`            // unix ms, sender's clock: later the job is dropped
+	Trace        string          `json:"-"`                   // W3C traceparent, in the header of that name; empty = not traced. Not judged here
 }
 
 // Types of Reply.
@@ -103,20 +104,22 @@ type Usage struct {
 
 // Types of Control.
 const (
-	ControlKey     = "key"     // Sealed holds the user's key for Run
-	ControlRelease = "release" // the accept came too late: drop Run
-	ControlCancel  = "cancel"  // stop Run; acknowledged by its terminal event
-	ControlGone    = "gone"    // the follower To of Gateway lost its socket
-	ControlResume  = "resume"  // follow Run as To of Gateway, from after After
-	ControlAck     = "ack"     // the follower To of Gateway has its terminal
-	ControlFind    = "find"    // tell To of Gateway which run has this Session, ClientKey and Name
-	ControlProbe   = "probe"   // needs no answer: NATS itself answers where nobody listens
+	ControlKey      = "key"      // Sealed holds the user's key for Run
+	ControlRelease  = "release"  // the accept came too late: drop Run
+	ControlCancel   = "cancel"   // stop Run; acknowledged by its terminal event
+	ControlGone     = "gone"     // the follower To of Gateway lost its socket
+	ControlResume   = "resume"   // follow Run as To of Gateway, from after After
+	ControlAck      = "ack"      // the follower To of Gateway has its terminal
+	ControlFind     = "find"     // tell To of Gateway which run has this Session, ClientKey and Name
+	ControlWithdraw = "withdraw" // do not take Job any more; told missing, or accepted again where it has a run
+	ControlProbe    = "probe"    // needs no answer: NATS itself answers where nobody listens
 )
 
 // Control is one word to a run, published to its worker's control subject.
 type Control struct {
 	Type         string `json:"type"`
 	Run          string `json:"run"`
+	Job          string `json:"job,omitempty"` // withdraw: what is asked back
 	Gateway      string `json:"gateway"`
 	To           uint64 `json:"to,string"`
 	Session      string `json:"session,omitempty"`

@@ -24,6 +24,10 @@ const (
 	// writeTimeout bounds how long a publish can wait behind a write to a server
 	// that stopped reading; after it the connection is given up.
 	writeTimeout = 2 * time.Second
+	// patienceInProcess takes the place of both where the server is in this process:
+	// it cannot be gone, only wait for a processor, and so can we. It is longer than
+	// a process may be stopped and go on.
+	patienceInProcess = 60 * time.Second
 	// drainTimeout bounds the client's own drain; Close brings its own deadline.
 	drainTimeout = 30 * time.Second
 )
@@ -38,9 +42,9 @@ func (b *Bus) clientOptions(cfg Config) ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(), // else a second refused log-in ends the client for good
 		nats.CustomReconnectDelay(b.reconnectDelay),
 		nats.ReconnectBufSize(-1), // a message of before an outage is never sent after it
-		nats.PingInterval(pingInterval),
+		nats.PingInterval(patienceFor(cfg, pingInterval)),
 		nats.MaxPingsOutstanding(maxPingsOut),
-		nats.FlusherTimeout(writeTimeout),
+		nats.FlusherTimeout(patienceFor(cfg, writeTimeout)),
 		nats.ReconnectOnFlusherError(),
 		nats.DrainTimeout(drainTimeout),
 		nats.ConnectHandler(b.onUp),
@@ -70,6 +74,14 @@ func dialTimeoutFor(cfg Config) time.Duration {
 		return dialTimeoutTLS
 	}
 	return dialTimeout
+}
+
+// patienceFor is d, but for the embedded server.
+func patienceFor(cfg Config, d time.Duration) time.Duration {
+	if cfg.URL == "" {
+		return patienceInProcess
+	}
+	return d
 }
 
 // usesTLS tells whether the configuration asks for TLS by itself.

@@ -13,7 +13,8 @@ import (
 const defaultMaxBuffered = 64 << 20
 
 // Outgoing sends the events of a process's runs: many events, one message. One
-// goroutine sends, so the order of a gateway's events is the order of Publish.
+// goroutine sends at a time, so the order of a gateway's events is the order of
+// Publish: whoever publishes where nothing waits, else a sender.
 //
 // An event that is lost here (no room, bus away) is counted and nothing else:
 // every follower notices the gap in seq, or the missing terminal, and its run
@@ -24,6 +25,7 @@ type Outgoing struct {
 	publish    func(gateway string, lines []byte) error
 	maxPayload func() int
 	flush      func(context.Context) error
+	lane       *lane // nil without a saboteur; set before the first Publish
 
 	wake chan struct{} // capacity 1: there is something to look at
 	done chan struct{} // closed when the sender has ended
@@ -33,8 +35,11 @@ type Outgoing struct {
 	lostLog seldom
 
 	mu      sync.Mutex
-	batches *batcher // guarded by mu
-	closed  bool     // guarded by mu
+	batches *batcher        // guarded by mu
+	sending bool            // guarded by mu: somebody sends, whose events go before all others
+	spare   []*batch        // guarded by mu: of callers that send
+	closed  bool            // guarded by mu
+	line    []chan struct{} // guarded by mu: who waits in AwaitRoom
 }
 
 // NewOutgoing starts a sender on a bus. maxBuffered bounds the bytes that wait,
@@ -47,7 +52,9 @@ func NewOutgoing(b *Bus, maxBuffered int) *Outgoing {
 		}
 		return b.publish(subject, lines)
 	}
-	return newOutgoing(b.log, publish, b.MaxPayload, b.Flush, maxBuffered)
+	o := newOutgoing(b.log, publish, b.MaxPayload, b.Flush, maxBuffered)
+	o.lane = b.newLane(nil)
+	return o
 }
 
 func newOutgoing(log zerolog.Logger, publish func(string, []byte) error, maxPayload func() int, flush func(context.Context) error, maxBuffered int) *Outgoing {
@@ -70,25 +77,70 @@ func newOutgoing(log zerolog.Logger, publish func(string, []byte) error, maxPayl
 
 // Publish queues an event for a gateway; e and its Text are copied. An urgent
 // one (a run's first chunk, its terminal) is sent at once together with all that
-// waits; others wait at most half a millisecond, and only while more than 2,000
-// events a second flow (on an otherwise idle machine the timer adds as much
-// again). An event that is longer than a message is dropped and counted. It
-// never blocks on the network.
+// waits; others wait only while more than 20,000 events a second flow, for as
+// many as half a millisecond brings, and at most that long (on an otherwise idle
+// machine the timer adds as much again). An event that is longer than a message
+// is dropped and counted.
+//
+// Where nothing else is on its way the caller sends it itself, which is a wake
+// less. It can then be held up by a server that stopped reading, for as long as
+// the client's own writes may (2 s, in one process a minute), it alone: others queue
+// behind it.
 func (o *Outgoing) Publish(gateway string, e *Event, urgent bool) {
+	if o.lane.watched() {
+		o.publishWatched(gateway, e, urgent)
+		return
+	}
+	o.post(gateway, e, urgent)
+}
+
+func (o *Outgoing) post(gateway string, e *Event, urgent bool) {
+	mine, now := o.queue(gateway, e, urgent)
+	switch {
+	case len(mine) > 0:
+		o.sendHere(mine)
+	case now:
+		o.signal()
+	}
+}
+
+// queue takes an event in. It returns what the caller is to send by itself, or
+// whether the sender is to be told.
+func (o *Outgoing) queue(gateway string, e *Event, urgent bool) (mine []*batch, tell bool) {
 	now := time.Now()
 	limit := o.maxPayload()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || !validToken(gateway) {
 		o.dropped.Add(1)
-		return
+		return nil, false
 	}
 	_, waiting := o.batches.due(now)
 	if !o.batches.add(now, gateway, e, urgent, limit) {
 		o.dropped.Add(1)
 	}
-	if wait, ok := o.batches.due(now); ok && (wait == 0 || !waiting) {
-		o.signal() // the sender sends, or sets its timer
+	wait, ok := o.batches.due(now)
+	if ok && wait == 0 && !o.sending && !o.batches.pace.busy {
+		o.sending = true
+		return o.batches.take(o.spare), false
+	}
+	return nil, ok && (wait == 0 || !waiting) // the sender sends, or sets its timer
+}
+
+// sendHere sends on the caller's goroutine, and leaves to the sender what came
+// meanwhile.
+func (o *Outgoing) sendHere(taken []*batch) {
+	for i, t := range taken {
+		o.sendBatch(t)
+		taken[i] = nil
+	}
+	o.mu.Lock()
+	o.sending, o.spare = false, taken[:0]
+	_, more := o.batches.due(time.Now())
+	more = more || o.closed
+	o.mu.Unlock()
+	if more {
+		o.signal()
 	}
 }
 
@@ -150,13 +202,10 @@ func (o *Outgoing) send() (finished bool) {
 	for {
 		var wait time.Duration
 		var closed bool
-		taken, wait, closed = o.take(taken)
+		taken, wait, closed = o.take(taken) // what was taken before is sent
 		switch {
 		case len(taken) > 0:
-			for _, t := range taken {
-				o.sendBatch(t)
-			}
-			clear(taken)
+			o.sendAll(taken)
 		case wait > 0:
 			timer.Reset(wait)
 			select {
@@ -176,11 +225,28 @@ func (o *Outgoing) send() (finished bool) {
 func (o *Outgoing) take(spare []*batch) (taken []*batch, wait time.Duration, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.sending { // a caller does, and tells when it is done
+		return spare[:0], 0, false
+	}
 	wait, ok := o.batches.due(time.Now())
 	if ok && (wait == 0 || o.closed) {
+		o.sending = true
 		return o.batches.take(spare), 0, false
 	}
 	return spare[:0], wait, o.closed
+}
+
+// sendAll is the sender's turn at sending.
+func (o *Outgoing) sendAll(taken []*batch) {
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.sending = false
+	}()
+	for i, t := range taken {
+		o.sendBatch(t)
+		taken[i] = nil
+	}
 }
 
 // sendBatch publishes outside the lock. The client copies the lines into its own
@@ -194,6 +260,9 @@ func (o *Outgoing) sendBatch(t *batch) {
 			o.dropped.Add(uint64(t.events))
 		}
 		o.batches.release(t)
+		if len(o.line) > 0 {
+			o.admit()
+		}
 	}()
 	defer o.recovered("outgoing")
 	if len(t.buf) == 0 { // its only line found no room

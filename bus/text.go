@@ -1,7 +1,8 @@
 package bus
 
 import (
-	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -54,21 +55,41 @@ func appendEscape(dst []byte, c byte) []byte {
 // the same to every reader: valid UTF-8, nothing raw that must be escaped, every
 // escape complete, no half of a surrogate pair.
 func validText(body []byte) bool {
-	for i := 0; i < len(body); {
-		switch c := body[i]; {
-		case c == '\\':
-			n := escapeLen(body[i:])
-			if n == 0 {
-				return false
-			}
-			i += n
-		case c < ' ' || c == '"':
+	for i := plainRun(body); i < len(body); i += plainRun(body[i:]) {
+		if body[i] != '\\' {
 			return false
-		default:
-			i++
 		}
+		n := escapeLen(body[i:])
+		if n == 0 {
+			return false
+		}
+		i += n
 	}
 	return utf8.Valid(body)
+}
+
+// plainRun is how many bytes at the start of b are neither a control character
+// nor a quote nor a backslash. It looks at eight at a time: subtracting from a
+// word borrows from higher bytes alone, so the lowest mark is true.
+func plainRun(b []byte) (n int) {
+	const (
+		ones    = 0x0101010101010101
+		marks   = 0x80 * ones
+		spaces  = ' ' * ones
+		quotes  = '"' * ones
+		slashes = '\\' * ones
+	)
+	for ; n+8 <= len(b); n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		q, s := w^quotes, w^slashes
+		if found := ((w-spaces)&^w | (q-ones)&^q | (s-ones)&^s) & marks; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
+		}
+	}
+	for n < len(b) && b[n] >= ' ' && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 // escapeLen is the length of the escape at the start of b, a surrogate pair
@@ -77,11 +98,12 @@ func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
-	if b[1] != 'u' {
-		if bytes.IndexByte([]byte(`"\/bfnrt`), b[1]) < 0 {
-			return 0
-		}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return 2
+	case 'u':
+	default:
+		return 0
 	}
 	r, ok := hexRune(b)
 	switch {

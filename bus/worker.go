@@ -13,10 +13,15 @@ func (b *Bus) ListenControl(worker string, h func(c *Control, reply string)) (*S
 	if err != nil {
 		return nil, err
 	}
+	in := b.newLane(nil)
 	return b.subscribe(subject, "", func(m *nats.Msg) {
 		c, err := DecodeControl(m.Data)
 		if err != nil || !b.repliesTo(m.Reply, c.Gateway, c.To) {
 			b.skipMalformed(m.Subject, 1)
+			return
+		}
+		if in.watched() {
+			in.arrive(sortControl, c.Type, func() { h(c, m.Reply) })
 			return
 		}
 		h(c, m.Reply)
@@ -33,7 +38,7 @@ func (b *Bus) Reply(subject string, r *Reply) error {
 	if err != nil {
 		return err
 	}
-	return b.publish(subject, data)
+	return b.say(sortReply, r.Type, subject, data)
 }
 
 // repliesTo tells whether a reply subject is that of the asker whom the message
@@ -53,7 +58,7 @@ func (b *Bus) Beat(beat *Beat) error {
 	if err != nil {
 		return err
 	}
-	return b.publish(subject, data)
+	return b.say(sortBeat, "", subject, data)
 }
 
 // Usage says what a run cost. Its name goes along as Nats-Msg-Id, so a JetStream
@@ -67,6 +72,9 @@ func (b *Bus) Usage(r *UsageRecord) error {
 	m := nats.NewMsg(b.subjects.Usage())
 	m.Data = data
 	m.Header.Set(nats.MsgIdHdr, r.RunHash)
+	if b.out.watched() {
+		return b.out.leave(sortUsage, "", func() error { return b.publishMsg(m) })
+	}
 	return b.publishMsg(m)
 }
 
@@ -74,12 +82,17 @@ func (b *Bus) Usage(r *UsageRecord) error {
 // arrival. A beat that names another sender than its subject is skipped: the
 // server's permissions guard subjects, not contents. h must not block.
 func (b *Bus) ListenBeats(h func(beat *Beat, received time.Time)) (*Subscription, error) {
+	in := b.newLane(nil)
 	return b.subscribe(b.subjects.Beats(), "", func(m *nats.Msg) {
 		received := time.Now()
 		beat, err := DecodeBeat(m.Data)
 		role, id, ok := b.subjects.parseBeat(m.Subject)
 		if err != nil || !ok || beat.Role != role || beat.ID != id {
 			b.skipMalformed(b.subjects.Beats(), 1)
+			return
+		}
+		if in.watched() {
+			in.arrive(sortBeat, "", func() { h(beat, received) })
 			return
 		}
 		h(beat, received)

@@ -3,7 +3,9 @@ package config
 import (
 	"github.com/troupe-chat/troupe/actors"
 	"github.com/troupe-chat/troupe/actors/limit"
+	"github.com/troupe-chat/troupe/actors/pressure"
 	"github.com/troupe-chat/troupe/actors/provider"
+	"github.com/troupe-chat/troupe/actors/trace"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/transport"
 )
@@ -29,13 +31,16 @@ type Config struct {
 	Providers       map[string]provider.Config `koanf:"providers" doc:"model vendors by name: 1 to 32 of a-z, 0-9 and -"`
 	DefaultProvider string                     `koanf:"default_provider" doc:"asked when neither the question nor its product names one"`
 	Products        map[string]actors.Product  `koanf:"products" doc:"what the customer address serves, by product id; no entry = any id is accepted"`
+	Overload        pressure.Config            `koanf:"overload"`
 	Log             LogConfig                  `koanf:"log"`
+	Traces          trace.Config               `koanf:"traces"`
 	Faults          FaultsConfig               `koanf:"faults"`
 }
 
 // FaultsConfig says whether this process may be made to fail on purpose.
 type FaultsConfig struct {
-	Enabled bool `koanf:"enabled" doc:"for tests: serve providers of type faulty, whose models fail as their names say"`
+	Enabled bool     `koanf:"enabled" doc:"for tests: serve providers of type faulty, whose models fail as their names say, and let operators set faults"`
+	Inject  []string `koanf:"inject" doc:"faults that are set at the start, one line each, as in connection panic message=asked probability=0.01 for=1m; docs/faults.md"`
 }
 
 // LogConfig says what is logged and how it looks.
@@ -59,6 +64,8 @@ func Default() *Config {
 		Providers:       provider.Defaults(),
 		DefaultProvider: provider.TypeEcho,
 		Products:        map[string]actors.Product{},
+		Overload:        pressure.Default(),
 		Log:             LogConfig{Level: "info", Format: "auto"},
+		Traces:          trace.Default(),
 	}
 }

@@ -25,6 +25,8 @@ func TestDevWidens(t *testing.T) {
 		Connections: limit.Rule{Max: 1000, Window: 5 * time.Minute},
 		Messages:    limit.Rule{Max: 1000, Window: time.Minute},
 		Sessions:    limit.Rule{Max: 1000, Window: time.Hour},
+		Adapt:       true,
+		Offenders:   limit.Default().Offenders,
 	}, c.Limits)
 	require.Equal(t, []string{"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"}, c.HTTP.ExtraOrigins)
 	require.Equal(t, "--dev", r.Source("limits.sessions.max"))

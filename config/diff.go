@@ -67,7 +67,7 @@ func isLive(n *node) bool {
 		"http.admin_token", "http.admin_from", "log.level", keyDefault:
 		return true
 	}
-	for _, table := range []string{"limits.", "products.", "providers."} {
+	for _, table := range []string{"limits.", "overload.", "products.", "providers."} {
 		if strings.HasPrefix(n.key, table) {
 			return true
 		}

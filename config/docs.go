@@ -20,7 +20,7 @@ Troupe starts without any. Every key below has three spellings, and each layer w
 | environment | ` + "`TROUPE_POOL_MAX_PER_IP=50`" + ` |
 | flag | ` + "`--pool.max_per_ip=50`" + ` |
 
-- Durations carry a unit: ` + "`500ms`, `30s`, `5m`, `1h`" + `; ` + "`0`" + ` needs none. Lists are ` + "`[a, b]`" + ` in a file and ` + "`a,b`" + ` elsewhere; a list replaces the one below it, and ` + "`[]`" + ` is an empty list, not the default.
+- Durations carry a unit: ` + "`500ms`, `30s`, `5m`, `1h`" + `; ` + "`0`" + ` needs none. Lists are ` + "`[a, b]`" + ` in a file and ` + "`a,b`" + ` elsewhere; a list replaces the one below it, and ` + "`[]`" + ` is an empty list everywhere, not the default.
 - Secrets may be ` + "`env:NAME`" + ` or ` + "`file:PATH`" + ` (trimmed). An unset variable is no key; an unreadable file stops the start.
 - ` + "`providers`" + ` and ` + "`products`" + ` are tables: entries merge by name and field, so ` + "`echo`" + ` and ` + "`openai`" + ` stay beside the ones you add. In a variable the name of an entry is spelled in capitals with ` + "`_`" + ` for ` + "`-`" + `: ` + "`TROUPE_PROVIDERS_MY_LLM_BASE_URL`" + ` is ` + "`providers.my-llm.base_url`" + `.
 - An unknown key in a file or a flag, a wrong value and an unreadable file stop the start with one line each. An unknown ` + "`TROUPE_`" + ` variable is a warning.
@@ -105,6 +105,8 @@ func defaultText(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case []string:
 		return "[" + strings.Join(x, ", ") + "]"
+	case []int:
+		return strings.ReplaceAll(fmt.Sprint(x), " ", ", ")
 	case protocol.Secret:
 		return string(x.Reveal())
 	case []protocol.Secret:

@@ -25,12 +25,15 @@ func (l *loader) readEnv() []setting {
 	var settings []setting
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		word, ours := strings.CutPrefix(name, envPrefix)
-		if !ours || name == envConfig || injected(word, l.env[name]) {
+		if !ours || name == envConfig {
 			continue
 		}
 		path, n := l.resolveEnv(word)
+		if n == nil && injected(word, l.env[name]) {
+			continue
+		}
 		if n == nil {
-			l.warnUnknownEnv(name)
+			l.unknownEnv = append(l.unknownEnv, name)
 			continue
 		}
 		settings = l.accept(settings, path, n, l.env[name], "env "+name)
@@ -96,7 +99,17 @@ func injected(word, value string) bool {
 	return strings.Contains(word, "_PORT") && (strings.Contains(value, "://") || strings.Contains(word, "_TCP") || strings.Contains(word, "_UDP"))
 }
 
-func (l *loader) warnUnknownEnv(name string) {
+// warnUnknownEnv comes last: a variable of that name may be where a secret is
+// read from.
+func (l *loader) warnUnknownEnv() {
+	for _, name := range l.unknownEnv {
+		if !l.referred[name] {
+			l.warnUnknown(name)
+		}
+	}
+}
+
+func (l *loader) warnUnknown(name string) {
 	var names []string
 	for _, key := range l.keys() {
 		names = append(names, EnvName(key))

@@ -15,6 +15,18 @@ func load(t *testing.T, env ...string) (*Config, *Report) {
 	return c, r
 }
 
+// A part of a key that looks like one of Kubernetes' variables is a key all the
+// same.
+func TestPortInAnEntrysName(t *testing.T) {
+	c, r, err := Load(Sources{ReadFile: files(nil), Env: []string{
+		"TROUPE_PROVIDERS_PORTKEY_TYPE=openai", "TROUPE_PROVIDERS_PORTKEY_BASE_URL=https://vendor.example/v1",
+		"TROUPE_PORT=tcp://10.0.0.1:8000", "TROUPE_PORT_8000_TCP_ADDR=10.0.0.1",
+	}})
+	require.NoError(t, err)
+	require.Equal(t, "https://vendor.example/v1", c.Providers["portkey"].BaseURL)
+	require.Empty(t, r.Warnings)
+}
+
 func TestEnvNames(t *testing.T) {
 	c, r := load(t,
 		"TROUPE_POOL_MAX_PER_IP=7",

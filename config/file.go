@@ -97,13 +97,23 @@ func (w *fileWalk) mapping(n *node, at *yaml.Node, path []string) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(at.Content); i += 2 {
 		name, value := at.Content[i], at.Content[i+1]
-		if line, twice := seen[name.Value]; twice {
-			w.fail(problem(joinKey(path, name.Value), "", w.origin(name), fmt.Sprintf("is given twice; first in line %d", line)))
+		if w.twice(seen, name, path) {
 			continue
 		}
-		seen[name.Value] = name.Line
 		w.key(n, name, value, append(path[:len(path):len(path)], name.Value))
 	}
+}
+
+// twice refuses a name that stood in its mapping before: one of the two would be
+// lost, or both made one.
+func (w *fileWalk) twice(seen map[string]int, name *yaml.Node, path []string) bool {
+	line, twice := seen[name.Value]
+	if twice {
+		w.fail(problem(joinKey(path, name.Value), "", w.origin(name), fmt.Sprintf("is given twice; first in line %d", line)))
+	} else {
+		seen[name.Value] = name.Line
+	}
+	return twice
 }
 
 func (w *fileWalk) key(parent *node, name, value *yaml.Node, path []string) {
@@ -128,8 +138,12 @@ func (w *fileWalk) table(n *node, at *yaml.Node, path []string) {
 		w.mapping(n, at, path)
 		return
 	}
+	seen := map[string]int{}
 	for i := 0; i+1 < len(at.Content); i += 2 {
 		name, value := at.Content[i], at.Content[i+1]
+		if w.twice(seen, name, path) {
+			continue
+		}
 		entry := append(path[:len(path):len(path)], name.Value)
 		if wrong := badEntry(n.name, name.Value); wrong != "" {
 			w.fail(problem(joinKey(path, name.Value), "", w.origin(name), wrong))

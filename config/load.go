@@ -23,6 +23,7 @@ type Sources struct {
 // each; the Report is there in any case.
 func Load(s Sources) (*Config, *Report, error) {
 	l := newLoader(s)
+	defer l.warnUnknownEnv()
 	file := l.readFile(s.ConfigFile)
 	l.learn(file)
 	env := l.readEnv()
@@ -55,6 +56,9 @@ type loader struct {
 
 	// entries of each table, as a variable spells them → as they are named.
 	entries map[string]map[string]string
+
+	unknownEnv []string        // TROUPE_ variables that are no key
+	referred   map[string]bool // variables that a secret is read from
 }
 
 func newLoader(s Sources) *loader {
@@ -64,6 +68,8 @@ func newLoader(s Sources) *loader {
 		read:    s.ReadFile,
 		report:  newReport(),
 		entries: map[string]map[string]string{},
+
+		referred: map[string]bool{},
 	}
 	if l.read == nil {
 		l.read = os.ReadFile

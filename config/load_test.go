@@ -112,6 +112,25 @@ func TestAbsentListKeepsItsDefault(t *testing.T) {
 	require.Equal(t, []string{"127.0.0.0/8", "::1"}, c.HTTP.AdminFrom)
 }
 
+// An empty list is spelled alike everywhere, and is not the default.
+func TestEmptyList(t *testing.T) {
+	for name, in := range map[string]Sources{
+		"file":         yamlOf("limits: {offenders: {allow: []}}"),
+		"text of file": yamlOf("limits: {offenders: {allow: '[]'}}"),
+		"variable":     {ReadFile: files(nil), Env: []string{"TROUPE_LIMITS_OFFENDERS_ALLOW=[]"}},
+		"flag":         {ReadFile: files(nil), Args: []string{"--limits.offenders.allow=[]"}},
+		"nothing":      {ReadFile: files(nil), Args: []string{"--limits.offenders.allow="}},
+	} {
+		c, r, err := Load(in)
+		require.NoError(t, err, name)
+		require.Empty(t, c.Limits.Offenders.Allow, name)
+		require.NotEqual(t, "default", r.Source("limits.offenders.allow"), name)
+	}
+	c, _, err := Load(Sources{ReadFile: files(nil), Args: []string{"--overload.memory=[]"}}) // of numbers, too
+	require.NoError(t, err)
+	require.Empty(t, c.Overload.Memory)
+}
+
 func TestProblems(t *testing.T) {
 	tests := []struct {
 		name string
@@ -128,6 +147,8 @@ func TestProblems(t *testing.T) {
 		{"scalar section", yamlOf("providers: {openai: sk-canary}"), `providers.openai: must hold keys of its own, as in {key: value} (from file t.yaml:1)`},
 		{"scalar table", yamlOf("providers: sk-canary"), `providers: must hold keys of its own, as in {key: value} (from file t.yaml:1)`},
 		{"not a mapping", yamlOf("- a"), `the file: must hold keys of its own, as in {key: value} (from file t.yaml:1)`},
+		{"entry twice", yamlOf("providers:\n  a: {type: echo}\n  a: {type: openai}"), `providers.a: is given twice; first in line 2 (from file t.yaml:3)`},
+		{"overload", Sources{Args: []string{"--overload.lag=1ms"}, ReadFile: files(nil)}, `overload.lag: 1ms is not allowed: give 5ms to 5s, or 0 to leave it aside (from flag --overload.lag)`},
 		{"twice", yamlOf("pool: {max_per_ip: 1}\npool: {max_per_ip: 2}"), `pool: is given twice; first in line 1 (from file t.yaml:2)`},
 		{"unknown", yamlOf("pool: {max_perip: 1}"), `pool.max_perip: unknown key; did you mean pool.max_per_ip? (from file t.yaml:1)`},
 		{"unknown section", yamlOf("limit: {}"), `limit: unknown key; did you mean limits? (from file t.yaml:1)`},
@@ -198,6 +219,22 @@ func TestUnsetTokenIsAWarning(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, c.HTTP.AdminToken.Empty())
 	require.Equal(t, []string{"http.admin_token: the variable it names is not set, so there is none (from file t.yaml:1)"}, r.Warnings)
+}
+
+// A secret's variable may have a name like ours: it is no key that was misspelt.
+func TestReferredVariablesAreKnown(t *testing.T) {
+	c, r, err := Load(yamlOf("http: {admin_token: 'env:TROUPE_TOKEN'}", "TROUPE_TOKEN=a-good-long-token", "TROUPE_TOKENS=x"))
+	require.NoError(t, err)
+	require.Equal(t, "a-good-long-token", string(c.HTTP.AdminToken.Reveal()))
+	require.Equal(t, []string{"env TROUPE_TOKENS: no such key, ignored"}, r.Warnings)
+
+	_, r, err = Load(yamlOf("http: {admin_token: 'env:TROUPE_TOKEN'}", "TROUPE_TOKEN=x", "TROUPE_HTTP_ADMIN_TOKEN=a-good-long-token"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"env TROUPE_TOKEN: no such key, ignored"}, r.Warnings, "nothing refers to it any more")
+
+	_, r, err = Load(yamlOf("nonsense: 1", "TROUPE_TOKEN=x"))
+	require.Error(t, err)
+	require.Equal(t, []string{"env TROUPE_TOKEN: no such key, ignored"}, r.Warnings, "beside an error too")
 }
 
 func TestReplacedReferencesAreNotFollowed(t *testing.T) {

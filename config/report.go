@@ -44,15 +44,26 @@ func (r *Report) record(layers ...[]setting) {
 	}
 }
 
-// A key inside a line that a package's Validate wrote.
-var keyInLine = regexp.MustCompile(`\b(?:http|limits|pool|websocket|chat|runs|bus|worker|providers|products|log)\.[A-Za-z0-9_.:-]*[A-Za-z0-9_-]|\bdefault_provider\b`)
+// keyInLine finds a key inside a line that a package's Validate wrote.
+func keyInLine() *regexp.Regexp {
+	var sections, words []string
+	for _, n := range schema().children {
+		if name := regexp.QuoteMeta(n.name); n.kind == leaf {
+			words = append(words, name)
+		} else {
+			sections = append(sections, name)
+		}
+	}
+	return regexp.MustCompile(`\b(?:` + strings.Join(sections, "|") + `)\.[A-Za-z0-9_.:-]*[A-Za-z0-9_-]|\b(?:` + strings.Join(words, "|") + `)\b`)
+}
 
 // annotate gives every line of a validation its source. Packages name keys and
 // do not know where values come from.
 func (r *Report) annotate(err error) error {
 	var lines []error
+	keys := keyInLine()
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		key := keyInLine.FindString(line)
+		key := keys.FindString(line)
 		if key == "" {
 			lines = append(lines, errors.New(line))
 			continue

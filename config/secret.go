@@ -61,6 +61,7 @@ func (l *loader) resolveLeaf(v reflect.Value, n *node, key string) {
 func (l *loader) resolve(key string, s protocol.Secret) protocol.Secret {
 	text := string(s.Reveal())
 	if name, ok := strings.CutPrefix(text, "env:"); ok {
+		l.referred[name] = true
 		return protocol.NewSecret([]byte(strings.TrimSpace(l.env[name])))
 	}
 	path, ok := strings.CutPrefix(text, "file:")

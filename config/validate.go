@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/troupe-chat/troupe/actors"
+	"github.com/troupe-chat/troupe/actors/fault"
 	"github.com/troupe-chat/troupe/actors/provider"
 )
 
@@ -22,7 +24,10 @@ func (c *Config) Validate() error {
 		c.Runs.Validate(),
 		c.Bus.Validate(),
 		c.Worker.Validate(),
+		c.Overload.Validate(),
 		c.Log.Validate(),
+		c.Traces.Validate(),
+		c.Faults.Validate(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		errs = append(errs, c.Providers[name].Validate(name))
@@ -79,6 +84,24 @@ func (c LogConfig) Validate() error {
 		oneOf("log.level", c.Level, "trace", "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Format, "auto", "console", "json"),
 	)
+}
+
+// Validate names the line that is no fault, and says what is allowed there.
+func (c FaultsConfig) Validate() error {
+	if len(c.Inject) > 0 && !c.Enabled {
+		return errors.New("faults.inject: has no effect without faults.enabled: set that too, or leave this out")
+	}
+	var errs []error
+	for i, line := range c.Inject {
+		spec, err := fault.Parse(line)
+		if err == nil {
+			err = actors.FaultCatalogue().Check(&spec)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("faults.inject[%d]: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func oneOf(key, value string, words ...string) error {

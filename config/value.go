@@ -73,9 +73,13 @@ func parseScalar(t reflect.Type, text string) (any, bool) {
 	return nil, false
 }
 
-// splitList never returns nil: an empty list is a value, not an absence.
+// splitList never returns nil: an empty list is a value, not an absence. It may
+// also be written [], as files and the documentation do.
 func splitList(text string) []string {
 	list := []string{}
+	if strings.TrimSpace(text) == "[]" {
+		return list
+	}
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" {
 			list = append(list, item)

@@ -37,8 +37,8 @@ func (a admins) refuses(r *http.Request, at *listener) string {
 		return foreignPage(r)
 	case at.admin && a.set:
 		return "no valid bearer token"
-	case at.admin && at.loopback && len(r.Header["Origin"]) > 0 && !loopbackHost(r.Host):
-		return "a page asks whose name was made to mean this machine"
+	case at.admin && at.loopback && !loopbackHost(r.Host): // a page of that name sends no Origin with its GET
+		return "http.admin_listen is this machine's own, and was asked for by a name that may be a page's: ask by a loopback name, or set http.admin_token"
 	case at.admin:
 		return foreignPage(r)
 	case len(a.from) == 0:
@@ -121,7 +121,11 @@ func foreignPage(r *http.Request) string {
 // the address does not exist, and the log says at most once a minute why. Only
 // the operators' own port asks a person for the token.
 func (s *Server) operator(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-	admin, at := s.live.Load().admin, listenerOf(r)
+	policy, at := s.live.Load(), listenerOf(r)
+	admin := policy.admin
+	if at.admin {
+		admin = policy.port
+	}
 	reason := admin.refuses(r, at)
 	if reason == "" {
 		next(w, r)

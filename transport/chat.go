@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -41,12 +42,23 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, c protocol.Client)
 // the connection's actor refuses them in words.
 func (s *Server) client(r *http.Request, c protocol.Client) protocol.Client {
 	c.Connection = rand.Text()
-	c.Address = s.address(r)
+	c.Address, c.Proxy = s.address(r)
+	c.Session = strings.Clone(c.Session) // else it would hold the whole request line
+	c.Product = strings.Clone(c.Product)
 	c.Origin = capped(r.Header.Get("Origin"), maxOrigin)
+	c.Trace = traceOf(r.Header)
 	if c.Kind == protocol.HTTP && c.Session == "" {
 		c.Session, c.NewSession = rand.Text(), true
 	}
 	return c
+}
+
+// traceOf is the trace that a request names, where it names exactly one.
+func traceOf(h http.Header) *protocol.TraceParent {
+	if named := h["Traceparent"]; len(named) == 1 {
+		return protocol.ParseTraceParent(named[0])
+	}
+	return nil
 }
 
 func (s *Server) refuseDraining(w http.ResponseWriter) bool {
@@ -74,6 +86,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, _ params) {
 	question, session, product, perr := protocol.DecodeHTTPChat(data, protocol.Bounds{MaxContent: s.ws.MaxMessageBytes})
 	clear(data) // it may hold keys; the decoder copied what it returned
 	if perr != nil {
+		s.gw.Offended(s.client(r, protocol.Client{Kind: protocol.HTTP})) // as a frame that cannot be understood is
 		s.refuse(w, perr)
 		return
 	}
@@ -185,11 +198,16 @@ func (s *Server) refuse(w http.ResponseWriter, e *protocol.Error) {
 	answerError(w, e)
 }
 
-// readWiping is io.ReadAll that leaves no copies behind as it grows.
+// firstBody is the room for a body before any of it came: what a header promises
+// costs its sender nothing.
+const firstBody = 4 << 10
+
+// readWiping is io.ReadAll that leaves no copies behind as it grows. expected is
+// the declared length, or less than 0.
 func readWiping(r io.Reader, expected int64) ([]byte, error) {
-	size := int64(4 << 10)
+	size := int64(firstBody)
 	if expected >= 0 {
-		size = expected + 1 // room to see the end
+		size = min(size, expected+1) // room to see the end
 	}
 	b := make([]byte, 0, size)
 	for {
@@ -225,6 +243,9 @@ type exchange struct {
 
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request, c protocol.Client, ask protocol.Request) {
 	c.Kind = protocol.HTTP
+	if q, ok := ask.(*protocol.Chat); ok {
+		c.Asks = !q.Repeat // one that is repeated may have its run already
+	}
 	c = s.client(r, c)
 	x := &exchange{w: w, rc: http.NewResponseController(w), session: c.Session, events: wantsEvents(r.Header)}
 	x.sink = newSink(s.ws.OutboxBytes, !x.events, func() {
@@ -232,6 +253,8 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, c protocol.Cli
 		s.counts.error(protocol.SlowConsumer)
 		_ = x.rc.SetWriteDeadline(time.Now().Add(lastWords))
 	})
+	x.sink.told = s.counts.error
+	defer s.sinks.add(x.sink)()
 	if protocol.ValidLabel(c.Session) {
 		w.Header().Set(sessionHeader, c.Session)
 	}
@@ -291,7 +314,7 @@ func (x *exchange) deliver(b batch) (cause protocol.Cause, over bool) {
 		}
 	}
 	if !b.closed {
-		return "", false
+		return 0, false
 	}
 	e := protocol.NewError(protocol.Internal, "The answer ended without a result.", 0)
 	if b.code != "" {

@@ -51,7 +51,7 @@ func TestChatAsOneObject(t *testing.T) {
 	require.Equal(t, protocol.CauseClient, gw.cause(t))
 
 	client := gw.lastClient(t)
-	require.Equal(t, protocol.Client{Connection: client.Connection, Kind: protocol.HTTP, Address: "127.0.0.1", Session: "s1", Product: "11", Customer: true}, client)
+	require.Equal(t, protocol.Client{Connection: client.Connection, Kind: protocol.HTTP, Address: "127.0.0.1", Session: "s1", Product: "11", Customer: true, Asks: true}, client)
 	question := gw.lastRequest(t).(*protocol.Chat)
 	require.Equal(t, "hello", question.Content)
 	require.Equal(t, "sk-x", string(question.Keys["openai"].Reveal()), "the body was wiped, the key was not")

@@ -255,10 +255,11 @@ func parseNode(s string) netip.Addr {
 // maxWarnings bounds what the status shows of peers that want to be proxies.
 const maxWarnings = 8
 
-// address is the key of every limit for a request. A peer that sends
+// address is the key of every limit for a request, and whether it is a proxy's,
+// whose client is not known. A peer that sends
 // forwarding headers and is not trusted is said once an hour, because behind a
 // proxy all clients would share one address.
-func (s *Server) address(r *http.Request) string {
+func (s *Server) address(r *http.Request) (key string, proxy bool) {
 	p, peer := s.live.Load(), peerOf(r)
 	if forwarded(r.Header) && !p.proxies.trusts(peer) {
 		if repeats, ok := s.strangers.allow(peer.String(), time.Now()); ok {
@@ -267,7 +268,8 @@ func (s *Server) address(r *http.Request) string {
 				Msg("forwarding header of an untrusted peer ignored")
 		}
 	}
-	return addressKey(p.proxies.client(peer, r.Header))
+	client := p.proxies.client(peer, r.Header)
+	return addressKey(client), p.proxies.trusts(client)
 }
 
 // Warnings lists what the status page shows: what the configuration risks, and

@@ -32,11 +32,12 @@ type WebSocketConfig struct {
 	PingInterval     time.Duration `koanf:"ping_interval" doc:"silence after which the server pings"`
 	PongTimeout      time.Duration `koanf:"pong_timeout" doc:"silence after a ping that ends the connection"`
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout" doc:"from accept to the end of the request's headers"`
-	Reader           string        `koanf:"reader" doc:"who reads plain sockets: goroutine, one for each; loop, an event loop for each processor"`
+	Reader           string        `koanf:"reader" doc:"who reads plain sockets: goroutine, one for each; loop, an event loop for each processor; auto, loops on Linux"`
 }
 
 // The values of websocket.reader.
 const (
+	ReaderAuto      = "auto"
 	ReaderGoroutine = "goroutine"
 	ReaderLoop      = "loop"
 )

@@ -36,7 +36,7 @@ func DefaultWebSocket() WebSocketConfig {
 		PingInterval:     25 * time.Second,
 		PongTimeout:      10 * time.Second,
 		HandshakeTimeout: 5 * time.Second,
-		Reader:           ReaderGoroutine,
+		Reader:           ReaderAuto,
 	}
 }
 
@@ -83,7 +83,7 @@ func (c WebSocketConfig) Validate() error {
 		positive("websocket.ping_interval", c.PingInterval),
 		positive("websocket.pong_timeout", c.PongTimeout),
 		positive("websocket.handshake_timeout", c.HandshakeTimeout),
-		oneOf("websocket.reader", c.Reader, ReaderGoroutine, ReaderLoop),
+		oneOf("websocket.reader", c.Reader, ReaderAuto, ReaderGoroutine, ReaderLoop),
 	)
 }
 
@@ -160,6 +160,7 @@ type policy struct {
 	origins *origins
 	proxies proxies
 	admin   admins
+	port    admins // the same, at http.admin_listen
 }
 
 func newPolicy(c HTTPConfig) (*policy, error) {
@@ -178,7 +179,8 @@ func newPolicy(c HTTPConfig) (*policy, error) {
 	if !c.localOperators() {
 		from = nil
 	}
-	return &policy{origins: o, proxies: trusted, admin: newAdmins(c.AdminToken, from)}, nil
+	a := newAdmins(c.AdminToken, from)
+	return &policy{origins: o, proxies: trusted, admin: a, port: a}, nil
 }
 
 // fixedKeys lists the keys of http that differ and need a restart.

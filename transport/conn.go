@@ -78,10 +78,9 @@ type conn struct {
 	// Set once, before the reader starts.
 	set     *sockets
 	link    link
-	session Session
-	id      string
-	address string
-	opened  time.Duration
+	session Session // nil before it is open; set under mu, for those who do not wait for the reader
+
+	place int // among all sockets: guarded by their mu
 
 	// Owned by the reader.
 	rest    []byte   // arrived and not decoded yet
@@ -89,7 +88,7 @@ type conn struct {
 	control rate
 
 	// Moments of the sockets' clock, for the sweep.
-	heard atomic.Int64 // the last byte from the client
+	heard atomic.Int64 // the last byte from the client; before the first Next when it was opened
 	began atomic.Int64 // the first byte of the message under way; 0 = none
 
 	mu    sync.Mutex
@@ -111,10 +110,10 @@ type connState struct {
 	leaving  time.Duration // when phase left phaseOpen
 }
 
-func newConn(s *sockets, c protocol.Client, early []byte) *conn {
+func newConn(s *sockets, early []byte) *conn {
 	now := s.now()
 	k := &conn{
-		set: s, id: c.Connection, address: c.Address, opened: now,
+		set:     s,
 		rest:    early,
 		control: newRate(now),
 	}
@@ -209,7 +208,7 @@ func (c *conn) leave(to phase, cause protocol.Cause) {
 }
 
 func (c *conn) blame(cause protocol.Cause) {
-	if c.state.cause == "" {
+	if c.state.cause == 0 {
 		c.state.cause = cause
 	}
 }
@@ -220,7 +219,7 @@ func (c *conn) kill() {
 	if c.state.phase == phaseDead {
 		return
 	}
-	c.leave(phaseDead, "")
+	c.leave(phaseDead, 0)
 	c.link.interrupt()
 }
 

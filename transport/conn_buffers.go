@@ -51,6 +51,6 @@ func (p *buffers) putOutbox(o *outbox) {
 	if cap(o.buf) > keptOutbox {
 		o.buf = nil
 	}
-	*o = outbox{buf: o.buf[:0]}
+	*o = outbox{buf: o.buf[:0], tail: chunk{text: emptyText(o.tail.text)}}
 	p.outboxes.Put(o)
 }

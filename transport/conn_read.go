@@ -139,7 +139,8 @@ func (c *conn) refuse(err error) {
 // It returns true if the socket is still to be drained.
 func (c *conn) crashed(p any) bool {
 	c.set.metrics.panics.Add(1)
-	c.set.log.Error().Str("connection", c.id).Str("address", c.address).
+	connection, address := c.who()
+	c.set.log.Error().Str("connection", connection).Str("address", address).
 		Str("panic", panicText(p)).Bytes("stack", debug.Stack()).
 		Msg("WebSocket connection error")
 	c.forget()
@@ -153,6 +154,16 @@ func (c *conn) crashed(p any) bool {
 		code: protocol.Internal, reason: string(protocol.Internal),
 	})
 	return true
+}
+
+// who names the client in logs, once its session is open.
+func (c *conn) who() (connection, address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == nil {
+		return "", ""
+	}
+	return c.session.Who()
 }
 
 // panicText says what a panic was about without quoting a value, which may hold

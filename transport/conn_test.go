@@ -116,6 +116,39 @@ func TestSocketIsReentrant(t *testing.T) {
 	})
 }
 
+// What is queued goes out with the frame behind it, in one write; a lot of it
+// does not wait for that.
+func TestSocketQueues(t *testing.T) {
+	transports(t, func(t *testing.T, over edgeLink) {
+		e := newEdge(t, edgeConfig(), over)
+		client, session := e.dial(t, nil)
+		session.socket.Next()
+		chunk := func(text string) *protocol.Frame {
+			return &protocol.Frame{Type: protocol.TypeChunk, Text: []byte(text)}
+		}
+		before := e.metrics.writes.Load()
+		session.socket.Queue(chunk("a"))
+		session.socket.Queue(chunk("b"))
+		require.Equal(t, before, e.metrics.writes.Load())
+		session.socket.Send(chunk("c"))
+		if over == overTLS { // nothing is written directly: what waits is joined
+			client.wantText(`{"type":"chunk","content":"abc"}`)
+		} else {
+			client.wantText(`{"type":"chunk","content":"a"}`)
+			client.wantText(`{"type":"chunk","content":"b"}`)
+			client.wantText(`{"type":"chunk","content":"c"}`)
+		}
+		require.Equal(t, before+1, e.metrics.writes.Load())
+		long := strings.Repeat("d", queueWrite)
+		session.socket.Queue(chunk(long))
+		client.wantText(`{"type":"chunk","content":"` + long + `"}`)
+		session.socket.Queue(chunk("last words"))
+		session.socket.Close("")
+		client.wantText(`{"type":"chunk","content":"last words"}`)
+		client.wantClose(1000, "")
+	})
+}
+
 func TestSocketAnswersPings(t *testing.T) {
 	transports(t, func(t *testing.T, over edgeLink) {
 		e := newEdge(t, edgeConfig(), over)
@@ -412,6 +445,7 @@ func TestAPanicInOpenEndsOneSocket(t *testing.T) {
 		require.Contains(t, frame, `"INTERNAL"`)
 		client.wantClose(1011, "INTERNAL")
 		client.wantEnd()
+		require.Contains(t, e.log.String(), `"connection":"c1","address":"127.0.0.1"`)
 	})
 }
 

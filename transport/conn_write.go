@@ -9,17 +9,39 @@ import (
 // Send implements Socket. With nothing waiting the frame goes out in one
 // write(2) on the caller's goroutine; otherwise it is queued.
 func (c *conn) Send(f *protocol.Frame) {
+	if f.Type == protocol.TypeError {
+		c.set.told(f.Code)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.enqueue(f) {
+		c.push()
+	}
+}
+
+// Queue implements Socket. What waits goes out with the frame that follows.
+func (c *conn) Queue(f *protocol.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.enqueue(f) && c.state.out.pending() >= queueWrite {
+		c.push()
+	}
+}
+
+// queueWrite is how much may wait for the frame that follows at once.
+const queueWrite = 16 << 10
+
+// enqueue puts a frame into the outbox, or ends a client that does not read.
+func (c *conn) enqueue(f *protocol.Frame) bool {
 	if c.state.phase != phaseOpen {
-		return
+		return false
 	}
 	if !c.outbox().add(f, c.state.flushing || !c.link.direct()) {
 		c.slow()
-		return
+		return false
 	}
 	c.set.metrics.framesOut.Add(1)
-	c.push()
+	return true
 }
 
 // pong answers a ping. Like any frame it must fit into the outbox.
@@ -88,7 +110,7 @@ func (c *conn) wrote(n int, err error) {
 // still be unread: the reader finds out which, within closeTimeout.
 func (c *conn) deaf() {
 	c.state.out = nil
-	c.leave(phaseClosing, "")
+	c.leave(phaseClosing, 0)
 	if c.state.phase == phaseDraining {
 		c.kill()
 	}

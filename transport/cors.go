@@ -17,7 +17,7 @@ func newCORS(s *Server) *cors.Cors {
 			return s.judge(r).allowed, nil
 		},
 		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost},
-		AllowedHeaders:   []string{"Accept", "Authorization", "Content-Type", "Last-Event-ID", "X-Requested-With"},
+		AllowedHeaders:   []string{"Accept", "Authorization", "Content-Type", "Last-Event-ID", "Traceparent", "X-Requested-With"},
 		ExposedHeaders:   []string{"Retry-After", "Allow", sessionHeader},
 		AllowCredentials: true,
 		MaxAge:           int((10 * time.Minute).Seconds()),
@@ -100,7 +100,7 @@ func (s *Server) refuseOrigin(w http.ResponseWriter, r *http.Request, a area, v 
 
 // logRefused says it once per address and 10 s.
 func (s *Server) logRefused(r *http.Request, a area, v verdict, file string) {
-	address := s.address(r)
+	address, _ := s.address(r)
 	message, folded := "WebSocket connection rejected: Invalid origin", "socket "+address
 	if a != areaChat {
 		message, folded = "HTTP request rejected: Invalid origin", "request "+address

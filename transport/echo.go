@@ -52,9 +52,11 @@ func (echoing) Open(s Socket, _ protocol.Client) Session {
 	return echoing{}
 }
 
-func (echoing) Ready() (bool, string)    { return true, "" }
-func (echoing) Receive(protocol.Request) {}
-func (echoing) Closed(protocol.Cause)    {}
+func (echoing) Ready() (bool, string)             { return true, "" }
+func (echoing) Who() (connection, address string) { return "echo", "" }
+func (echoing) Offended(protocol.Client)          {}
+func (echoing) Receive(protocol.Request)          {}
+func (echoing) Closed(protocol.Cause)             {}
 
 // echo sends a message back in one frame.
 func (c *conn) echo(ev event) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func (s *edgeSession) Receive(r protocol.Request) {
 	s.requests <- r
 }
 
+func (s *edgeSession) Who() (connection, address string) {
+	return s.client.Connection, s.client.Address
+}
 func (s *edgeSession) Closed(cause protocol.Cause) { s.closed <- cause }
 
 // edgeGateway hands every opened session to the test.
@@ -47,7 +51,11 @@ type edgeGateway struct {
 	opened  chan *edgeSession
 	open    func(*edgeSession)
 	receive func(*edgeSession, protocol.Request)
+
+	offences atomic.Int64
 }
+
+func (g *edgeGateway) Offended(protocol.Client) { g.offences.Add(1) }
 
 func (g *edgeGateway) Open(s Socket, c protocol.Client) Session {
 	session := &edgeSession{
@@ -117,6 +125,7 @@ func newEdge(t testing.TB, cfg WebSocketConfig, over edgeLink) *edge {
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.serve(w, r, protocol.Client{Connection: "c1", Address: "127.0.0.1", Session: "s1"})
 	}))
+	e.server.Listener = newListener(e.server.Listener, false, zerolog.Nop()) // sockets rely on what it sets
 	if over == overTLS {
 		e.server.StartTLS()
 	} else {

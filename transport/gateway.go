@@ -15,8 +15,12 @@ type Gateway interface {
 	// Ready is what /readyz asks; the string says why not.
 	Ready() (bool, string)
 	Offers() []protocol.Offer
-	// ResetLimits clears every window and the fallback and tells how many keys went.
+	// ResetLimits clears every window, the fallback and what offenders did, and
+	// tells how many keys went.
 	ResetLimits() int
+	// Offended counts a handshake that was made to break the protocol against its
+	// client's address. There is no session of it.
+	Offended(c protocol.Client)
 	// Product tells the name of a configured product; ok is false for an id
 	// that a configured table does not hold. An empty table knows every id.
 	Product(id string) (name string, ok bool)
@@ -24,6 +28,8 @@ type Gateway interface {
 
 // Session takes what a client says to its connection actor. It never blocks.
 type Session interface {
+	// Who names the client in logs.
+	Who() (connection, address string)
 	// Receive hands over one request. The socket reads on after its Next.
 	Receive(r protocol.Request)
 	// Closed says that the socket is gone and why. Called exactly once; nothing
@@ -39,6 +45,9 @@ type Socket interface {
 	// Send queues a frame. The frame and its Text are borrowed until it returns.
 	// A client that reads too slowly is cut by the socket itself.
 	Send(f *protocol.Frame)
+	// Queue is Send for a frame that another one follows at once: it may wait
+	// for that Send, so that both go out in one write.
+	Queue(f *protocol.Frame)
 	// Close ends the socket after everything queued is written. The code's
 	// table entry gives the WebSocket close code; an empty code closes 1000.
 	Close(code protocol.Code)

@@ -26,6 +26,13 @@ func isUpgrade(r *http.Request) bool {
 		r.Header.Get(headerKey) != "" || r.Header.Get(headerVersion) != ""
 }
 
+// spoken tells whether whoever sent a handshake that is wrong speaks the
+// protocol well enough to know better. One without its hop-by-hop headers came
+// through a proxy that is not set up for it, and is nobody's offence.
+func spoken(r *http.Request) bool {
+	return hasToken(r.Header, "Upgrade", "websocket") && hasToken(r.Header, "Connection", "upgrade")
+}
+
 // refusal is an answer to a request that is no handshake.
 type refusal struct {
 	status  int
@@ -98,16 +105,20 @@ func validKey(key string) bool {
 	return err == nil && n == keySize
 }
 
-// acceptKey is the proof that a server understood the handshake.
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + keyMagic)) //nolint:gosec // as above
-	return base64.StdEncoding.EncodeToString(sum[:])
+// appendAcceptKey writes the proof that a server understood the handshake.
+func appendAcceptKey(dst []byte, key string) []byte {
+	var room [64]byte                                              // a valid key and the magic take 60
+	sum := sha1.Sum(append(append(room[:0], key...), keyMagic...)) //nolint:gosec // as above
+	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
+
+// answerRoom holds the whole answer to a handshake.
+const answerRoom = 160
 
 // appendAnswer writes the 101 that ends the handshake.
 func appendAnswer(dst []byte, key string) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(dst, acceptKey(key)...)
+	dst = appendAcceptKey(dst, key)
 	return append(dst, "\r\n\r\n"...)
 }
 

@@ -61,7 +61,8 @@ func TestHandshakeRefusalsNameWhatIsMissing(t *testing.T) {
 		{"a chunked body", func(r *http.Request) { r.ContentLength = -1 }, 400, "no body", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newSockets(edgeConfig(), &edgeGateway{}, zerolog.Nop(), new(edgeMetrics))
+			gateway := &edgeGateway{}
+			s := newSockets(edgeConfig(), gateway, zerolog.Nop(), new(edgeMetrics))
 			w := httptest.NewRecorder()
 			s.serve(w, handshake(tc.edit), protocol.Client{})
 			require.Equal(t, tc.status, w.Code)
@@ -70,6 +71,8 @@ func TestHandshakeRefusalsNameWhatIsMissing(t *testing.T) {
 			require.Equal(t, "error", body.Type)
 			require.Equal(t, "INVALID_MESSAGE", body.Code)
 			require.Contains(t, body.Message, tc.message)
+			lost := strings.Contains(body.Message, "Upgrade") // what a proxy that is not set up takes away
+			require.Equal(t, !lost, gateway.offences.Load() == 1, "whether it counts against its address")
 			require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
 			for name, value := range tc.headers {
 				require.Equal(t, value, w.Header().Get(name))
@@ -123,7 +126,7 @@ func FuzzHandshakeKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string) {
 		if validKey(key) {
 			require.Len(t, key, 24)
-			require.Len(t, acceptKey(key), 28)
+			require.Len(t, appendAcceptKey(nil, key), 28)
 		}
 	})
 }

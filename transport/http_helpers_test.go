@@ -26,13 +26,14 @@ type scripted struct {
 	opened chan protocol.Client
 	closed chan protocol.Cause
 
-	mu       sync.Mutex
-	clients  []protocol.Client
-	requests []protocol.Request
-	health   protocol.Health
-	ready    bool
-	why      string
-	products map[string]string
+	mu        sync.Mutex
+	clients   []protocol.Client
+	requests  []protocol.Request
+	offenders []protocol.Client
+	health    protocol.Health
+	ready     bool
+	why       string
+	products  map[string]string
 }
 
 func newScripted() *scripted {
@@ -72,6 +73,12 @@ func (g *scripted) Ready() (bool, string) {
 func (g *scripted) Offers() []protocol.Offer { return []protocol.Offer{{Name: "echo", Default: true}} }
 func (g *scripted) ResetLimits() int         { return 7 }
 
+func (g *scripted) Offended(c protocol.Client) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.offenders = append(g.offenders, c)
+}
+
 func (g *scripted) Product(id string) (string, bool) {
 	if g.products == nil {
 		return "", true
@@ -103,7 +110,7 @@ func (g *scripted) cause(t *testing.T) protocol.Cause {
 		return c
 	case <-time.After(10 * time.Second):
 		require.FailNow(t, "the session was never told of its end")
-		return ""
+		return 0
 	}
 }
 
@@ -124,7 +131,8 @@ func (s *scriptedSession) Receive(r protocol.Request) {
 	s.socket.Close("")
 }
 
-func (s *scriptedSession) Closed(c protocol.Cause) { s.g.closed <- c }
+func (s *scriptedSession) Who() (connection, address string) { return "scripted", "192.0.2.1" }
+func (s *scriptedSession) Closed(c protocol.Cause)           { s.g.closed <- c }
 
 // lines is a log that a test reads.
 type lines struct {
@@ -178,7 +186,7 @@ func start(t *testing.T, gw *scripted, change ...func(*HTTPConfig, *WebSocketCon
 	}
 	out := &lines{}
 	s, err := New(Options{
-		HTTP: c, WebSocket: ws, Gateway: gw, Log: zerolog.New(out),
+		HTTP: c, WebSocket: ws, Gateway: gw, Tree: &scriptedTree{}, Log: zerolog.New(out),
 		Registry: prometheus.NewRegistry(), Version: "test",
 	})
 	require.NoError(t, err)

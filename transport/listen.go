@@ -19,7 +19,6 @@ import (
 const (
 	acceptPause    = 5 * time.Millisecond
 	acceptPauseMax = 500 * time.Millisecond // so accepting is back within a second
-	kernelBuffer   = 64 << 10               // bytes that the kernel may hold for a slow reader
 	maxErrorLine   = 512
 )
 
@@ -30,8 +29,14 @@ type listener struct {
 	net.Listener
 	admin    bool
 	loopback bool // bound to loopback: only loopback names are our own
-	log      zerolog.Logger
-	fold     *folder
+	inherits bool // what is accepted comes as prepare would make it
+
+	// first may serve a connection at once: then it returns nil. Nil for a
+	// listener without it; set before the first Accept.
+	first func(*net.TCPConn) net.Conn
+
+	log  zerolog.Logger
+	fold *folder
 
 	closing sync.Once
 	closed  chan struct{}
@@ -39,12 +44,15 @@ type listener struct {
 
 // bind opens one address; the error names it, its key and the remedy.
 func bind(ctx context.Context, key, address string, log zerolog.Logger) (*listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1} // see prepare
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; %s", key, address, cause(err), listenRemedy(key, err))
 	}
-	return newListener(l, key == keyAdminListen, log), nil
+	bound := newListener(l, key == keyAdminListen, log)
+	bound.inherits = inherit(l)
+	deferAccept(l)
+	return bound, nil
 }
 
 func newListener(l net.Listener, admin bool, log zerolog.Logger) *listener {
@@ -84,8 +92,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err == nil {
-			if tcp, ok := c.(*net.TCPConn); ok {
-				_ = tcp.SetWriteBuffer(kernelBuffer) // best effort: a dead peer shows at the first read
+			if c = l.greet(c); c == nil {
+				continue
 			}
 			return c, nil
 		}
@@ -101,6 +109,36 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		pause = min(2*pause, acceptPauseMax)
 	}
+}
+
+// greet makes a connection ready, and serves it where that takes no waiting.
+func (l *listener) greet(c net.Conn) net.Conn {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	if !l.inherits {
+		prepare(tcp)
+	}
+	if l.first == nil {
+		return c
+	}
+	return l.first(tcp)
+}
+
+// What an idle connection is probed with by the kernel, as net does it.
+const (
+	probeAfter = 15 * time.Second
+	probeEvery = 15 * time.Second
+	probes     = 9
+)
+
+// prepare bounds what the kernel holds for a slow reader, and lets it notice a
+// peer that is gone. Best effort: one that is gone already shows at the first
+// read.
+func prepare(tcp *net.TCPConn) {
+	_ = tcp.SetWriteBuffer(sendBuffer)
+	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probeAfter, Interval: probeEvery, Count: probes})
 }
 
 func (l *listener) wait(d time.Duration) bool {
@@ -142,6 +180,10 @@ type serving struct {
 }
 
 func (s *Server) newServing(l *listener, cert *tls.Config) serving {
+	base := context.WithValue(context.Background(), listenerKey{}, l)
+	if cert == nil && s.sockets != nil && !l.admin {
+		l.first = func(tcp *net.TCPConn) net.Conn { return s.atOnce(base, tcp) }
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // one set of bounds; HTTP/2 counts headers otherwise and has no WebSocket here
 	return serving{listener: l, http: &http.Server{
@@ -152,9 +194,7 @@ func (s *Server) newServing(l *listener, cert *tls.Config) serving {
 		Protocols:         protocols,
 		TLSConfig:         cert,
 		ErrorLog:          newErrorLog(s.log),
-		BaseContext: func(net.Listener) context.Context {
-			return context.WithValue(context.Background(), listenerKey{}, l)
-		},
+		BaseContext:       func(net.Listener) context.Context { return base },
 	}}
 }
 

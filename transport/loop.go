@@ -18,21 +18,21 @@ const (
 // session or a lock that is held while somebody waits; what a client may make it
 // do at once is bounded by readsPerTurn and websocket.max_message_bytes.
 //
-// The descriptors are watched edge-triggered, for reading and writing, from
-// their first turn to their close: one system call in a socket's life. What
-// does not come as an event, that a session wants its next request or that a
-// socket is given up, comes through wake.
+// The descriptors are watched edge-triggered from start to close: one system
+// call in a socket's life, and a second one where the kernel's buffer fills up.
+// What does not come as an event, that a session wants its next request or that
+// a socket is given up, comes through wake.
 type loop struct {
 	// Set once.
 	poll *poller
 
 	// Owned by run.
-	table   []*looped // by descriptor
 	buf     []byte
 	decoder decoder
 	turns   []*looped
 
 	mu     sync.Mutex
+	table  []*looped // by descriptor
 	queue  []*looped
 	rung   bool // the poller was told of the queue
 	closed bool
@@ -68,8 +68,7 @@ func (l *loop) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		n := l.poll.wait(events)
 		for _, e := range events[:n] {
-			if e.fd < len(l.table) && l.table[e.fd] != nil {
-				k := l.table[e.fd]
+			if k := l.find(e.fd); k != nil {
 				k.readable = k.readable || e.readable
 				k.last = k.last || e.ended
 				k.turn(e.writable)
@@ -103,33 +102,41 @@ func (l *loop) serveWoken() {
 	}
 	l.mu.Unlock()
 	for _, k := range l.turns {
-		if l.watch(k) {
+		if !k.ended {
 			k.turn(false)
 		}
 	}
 	clear(l.turns) // a socket that ends must not be kept alive by the list
 }
 
-// watch begins to watch a socket at its first turn. One that cannot be watched
-// is ended.
-func (l *loop) watch(k *looped) bool {
-	if k.watched || k.ended {
-		return !k.ended
+// watch begins to watch a socket. The caller holds the conn's mu.
+func (l *loop) watch(k *looped) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return net.ErrClosed
 	}
-	k.watched = true
 	for k.fd >= len(l.table) {
 		l.table = append(l.table, make([]*looped, max(64, len(l.table)))...)
 	}
-	l.table[k.fd] = k
-	if err := l.poll.add(k.fd); err != nil {
-		k.end()
-		return false
+	l.table[k.fd] = k // before its first event
+	return l.poll.add(k.fd, k.waiting)
+}
+
+// find is whose descriptor it is; nil: of one that is gone.
+func (l *loop) find(fd int) *looped {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if fd >= len(l.table) {
+		return nil
 	}
-	return true
+	return l.table[fd]
 }
 
 // forget stops looking for a socket, before its descriptor is closed.
 func (l *loop) forget(k *looped) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if k.fd >= 0 && k.fd < len(l.table) && l.table[k.fd] == k {
 		l.table[k.fd] = nil
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // looped is the link of a conn whose descriptor an event loop watches. The
@@ -18,16 +20,19 @@ import (
 type looped struct {
 	c    *conn
 	loop *loop
-	fd   int // -1 = closed. Changed by the loop, under mu
+	fd   int // -1 = closed. Changed by the loop, under the conn's mu
 
 	// Owned by the loop.
-	watched  bool
 	readable bool // the kernel may have bytes, or an end
 	last     bool // the end is there, or behind the bytes: no event will tell of it again
 	ended    bool
 
-	pending bool // there is something to read for whoever wants it: guarded by the conn's mu
-	queued  bool // in the loop's list: guarded by its mu
+	// Guarded by the conn's mu.
+	pending bool // there is something to read for whoever wants it
+	watched bool
+	waiting bool // watched for room too, from the first time that there was none
+
+	queued bool // in the loop's list: guarded by its mu
 }
 
 // newLooped takes the descriptor out of nc, which is closed in any case.
@@ -58,8 +63,39 @@ func takeDescriptor(nc *net.TCPConn) (fd int, err error) {
 	return fd, nil
 }
 
-func (k *looped) start()     { k.loop.wake(k) }
-func (k *looped) interrupt() { k.loop.wake(k) }
+// start has the descriptor watched: what the client says comes as an event, but
+// for what came together with the handshake.
+func (k *looped) start() {
+	if k.watch() {
+		return
+	}
+	k.c.cut(protocol.CauseServer) // the loop ends it
+}
+
+// watch is nothing for a socket that has ended already.
+func (k *looped) watch() bool {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	if k.fd < 0 {
+		return true
+	}
+	k.watched = true
+	if k.loop.watch(k) != nil {
+		return false
+	}
+	if len(k.c.rest) > 0 || k.c.state.phase == phaseDead {
+		k.loop.wake(k)
+	}
+	return true
+}
+
+// interrupt leaves a socket that is still being opened to start: until then the
+// loop knows neither it nor its session.
+func (k *looped) interrupt() {
+	if k.watched {
+		k.loop.wake(k)
+	}
+}
 
 // attend wakes the loop only where there is something to read by now: what
 // comes later comes as an event.
@@ -79,9 +115,17 @@ func (k *looped) offer(b []byte) (int, error) {
 	return writeOnce(uintptr(k.fd), b)
 }
 
-// flush has nothing to do: the descriptor is watched for room, and the kernel
-// tells of it once it had none.
-func (k *looped) flush() {}
+// flush has the kernel tell when there is room, from now on: most sockets never
+// want for it. Where it cannot, the stall timeout ends the socket.
+func (k *looped) flush() {
+	if k.waiting {
+		return
+	}
+	k.waiting = true
+	if k.watched && k.fd >= 0 {
+		_ = k.loop.poll.room(k.fd)
+	}
+}
 
 func (k *looped) shutWrite() { _ = unix.Shutdown(k.fd, unix.SHUT_WR) } // where it fails the close timeout ends the socket
 
@@ -89,10 +133,12 @@ func (k *looped) room(bytes int) {
 	_ = unix.SetsockoptInt(k.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes) // the kernel's own bound holds where this one is refused
 }
 
-// shut closes the descriptor, which also takes it out of the loop's poller.
+// shut closes the descriptor, which also takes it out of the loop's poller. By
+// then the loop has forgotten it: the number may be somebody else's at once.
 func (k *looped) shut(bool) {
 	k.c.mu.Lock()
 	fd := k.fd
+	k.loop.forget(k)
 	k.fd = -1
 	k.c.mu.Unlock()
 	if fd >= 0 {
@@ -202,7 +248,6 @@ func (k *looped) end() {
 		return
 	}
 	k.ended = true
-	k.loop.forget(k)
 	k.c.end()
 }
 

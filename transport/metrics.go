@@ -31,30 +31,6 @@ func (c *edgeCounts) error(code protocol.Code) {
 	c.errors[protocol.Lookup(code).Code].Add(1)
 }
 
-// countedGateway counts the errors that clients are told, whatever the socket.
-type countedGateway struct {
-	Gateway
-	counts *edgeCounts
-}
-
-// Open implements Gateway.
-func (g countedGateway) Open(s Socket, c protocol.Client) Session {
-	return g.Gateway.Open(countedSocket{s, g.counts}, c)
-}
-
-type countedSocket struct {
-	Socket
-	counts *edgeCounts
-}
-
-// Send implements Socket.
-func (s countedSocket) Send(f *protocol.Frame) {
-	if f.Type == protocol.TypeError {
-		s.counts.error(f.Code)
-	}
-	s.Socket.Send(f)
-}
-
 // edgeCollector shows the edge's own families; the actors' are registered by
 // their owners. It reads counters and builds nothing per message.
 type edgeCollector struct {
@@ -72,16 +48,16 @@ func newEdgeCollector(edge *edgeMetrics, counts *edgeCounts) *edgeCollector {
 	}
 	return &edgeCollector{
 		edge: edge, counts: counts,
-		handshakes:     desc("handshakes_total", "WebSocket handshakes by result: ok, bad (not RFC 6455, or stopping), origin (refused by Origin)", "result"),
-		errors:         desc("errors_total", "Errors that clients were told, by code", "code"),
-		slow:           desc("slow_consumers_total", "Clients cut because they read too slowly"),
-		outbox:         desc("outbox_bytes", "Bytes that wait for slow readers of WebSockets"),
-		protocolErrors: desc("protocol_errors_total", "Sockets ended because the client broke RFC 6455 or a bound"),
-		panics:         desc("edge_panics_total", "Panics caught at the edge, each of which ended one socket"),
-		pings:          desc("pings_total", "Pings sent to silent clients"),
-		framesIn:       desc("frames_received_total", "WebSocket messages and control frames received"),
-		framesOut:      desc("frames_queued_total", "Frames queued for clients of WebSockets, before chunks are joined"),
-		writes:         desc("socket_writes_total", "Writes to WebSockets"),
+		handshakes:     desc("handshakes_total", "WebSocket handshakes by result: ok, bad (not RFC 6455, or stopping), origin (refused by Origin).", "result"),
+		errors:         desc("errors_total", "Errors that clients were told, by code.", "code"),
+		slow:           desc("slow_consumers_total", "Clients cut because they read too slowly."),
+		outbox:         desc("outbox_bytes", "Bytes that wait for slow readers of WebSockets."),
+		protocolErrors: desc("protocol_errors_total", "Sockets ended because the client broke RFC 6455 or a bound."),
+		panics:         desc("edge_panics_total", "Panics caught at the edge, each of which ended one socket."),
+		pings:          desc("pings_total", "Pings sent to silent clients."),
+		framesIn:       desc("frames_received_total", "WebSocket messages and control frames received."),
+		framesOut:      desc("frames_queued_total", "Frames queued for clients of WebSockets, before chunks are joined."),
+		writes:         desc("socket_writes_total", "Writes to WebSockets."),
 	}
 }
 
@@ -125,7 +101,7 @@ func (c *edgeCollector) Collect(out chan<- prometheus.Metric) {
 // already.
 func registerBuild(reg *prometheus.Registry, version string) error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "troupe_build_info", Help: "1, with the version of this build",
+		Name: "troupe_build_info", Help: "1, with the version of this build.",
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
@@ -137,6 +113,11 @@ func registerBuild(reg *prometheus.Registry, version string) error {
 	return nil
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}).ServeHTTP(w, r)
+// scrapesAtOnce bounds the registry's own work: each scrape gathers everything.
+const scrapesAtOnce = 4
+
+func newScraper(reg *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: scrapesAtOnce})
 }
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.scraper.ServeHTTP(w, r) }

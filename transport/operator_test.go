@@ -60,7 +60,7 @@ func operatorHTTP(change ...func(*HTTPConfig)) HTTPConfig {
 func startOperator(t *testing.T, worker Worker, c HTTPConfig) (*Server, string) {
 	t.Helper()
 	s, err := NewOperator(OperatorOptions{
-		HTTP: c, WebSocket: DefaultWebSocket(), Worker: worker, Log: zerolog.New(&lines{}),
+		HTTP: c, WebSocket: DefaultWebSocket(), Worker: worker, Tree: &scriptedTree{}, Log: zerolog.New(&lines{}),
 		Registry: prometheus.NewRegistry(), Version: "test",
 	})
 	require.NoError(t, err)
@@ -77,11 +77,11 @@ func TestWorkerPortServesOperatorsAlone(t *testing.T) {
 	s, base := startOperator(t, newScriptedWorker(), operatorHTTP())
 	require.Empty(t, s.Addrs(), "http.listen is a gateway's")
 	require.Zero(t, s.Connections())
-	for _, r := range WorkerRoutes() {
-		require.Equal(t, 200, ask(t, r.Method, base+r.Pattern, "", "Host", "metrics.internal").status, r.Pattern)
+	for _, r := range listed(workerRoutes()) {
+		require.Equal(t, 200, ask(t, r.Method, base+r.Pattern, "", "Host", "localhost").status, r.Pattern)
 	}
 	for _, r := range Routes() {
-		if r.Pattern == "/metrics" || probe(r.Pattern) {
+		if r.Pattern == "/metrics" || r.Pattern == actorsPath || probe(r.Pattern) {
 			continue
 		}
 		path := strings.NewReplacer("{session_id}", "s", "{product_id}", "p", "{run_id}", "r").Replace(r.Pattern)
@@ -111,6 +111,19 @@ func TestWorkerPortTakesTheToken(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 404, try("correct-horse-battery"))
 	require.Equal(t, 200, try("battery-horse-correct"))
+
+	// Without its address the port waits for a restart, and its token with it.
+	for _, wanted := range []HTTPConfig{
+		operatorHTTP(secret("battery-horse-correct"), func(c *HTTPConfig) { c.AdminListen = "" }),
+		operatorHTTP(func(c *HTTPConfig) { c.AdminListen = "" }),
+		operatorHTTP(func(c *HTTPConfig) { c.AdminListen = "127.0.0.1:1" }),
+	} {
+		fixed, err := s.Reload(wanted)
+		require.NoError(t, err)
+		require.Equal(t, []string{"http.admin_listen"}, fixed)
+		require.Equal(t, 404, ask(t, "GET", base+"/metrics", "").status, "nobody without a token")
+		require.Equal(t, 200, try("battery-horse-correct"))
+	}
 }
 
 func TestWorkerHealthAndReadiness(t *testing.T) {

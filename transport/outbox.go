@@ -7,8 +7,13 @@ import (
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
-// keptOutbox is the largest buffer that an outbox takes back into the pool.
-const keptOutbox = 16 << 10
+const (
+	// keptOutbox is the largest buffer that an outbox takes back into the pool.
+	keptOutbox = 16 << 10
+	// keptTail is the largest text of a joined chunk whose memory the next one
+	// gets.
+	keptTail = 4 << 10
+)
 
 // outbox holds what one client has been sent and has not taken yet. It is pure:
 // it neither writes nor locks; its connection does both. A connection has an
@@ -45,7 +50,8 @@ type excess struct {
 	size   int // bytes of it that wait
 }
 
-// chunk is a chunk frame before it is encoded. The zero chunk is none.
+// chunk is a chunk frame before it is encoded. One that is not open is none; its
+// text is an empty buffer then.
 type chunk struct {
 	open  bool
 	kind  protocol.Type // chunk, or reasoning, which has no seq
@@ -102,7 +108,7 @@ func (o *outbox) add(f *protocol.Frame, join bool) bool {
 		o.seal()
 		o.tail = chunk{
 			open: true, kind: f.Type, named: f.Named, id: f.ID, from: firstSeq(f), seq: f.Seq,
-			text: append([]byte(nil), f.Text...),
+			text: append(o.tail.text, f.Text...),
 		}
 	default:
 		o.seal()
@@ -169,7 +175,16 @@ func (o *outbox) seal() {
 	}
 	o.compact()
 	o.buf = appendText(o.buf, &f)
-	o.tail = chunk{}
+	o.tail = chunk{text: emptyText(o.tail.text)}
+}
+
+// emptyText is an empty buffer for the next chunk's text: over TLS each chunk is one
+// that could still grow.
+func emptyText(text []byte) []byte {
+	if cap(text) > keptTail {
+		return nil
+	}
+	return text[:0]
 }
 
 // compact moves what waits to the front, where more than half was written.

@@ -26,3 +26,6 @@ func (rawConn) write([]byte, *buffers) (int, error) { return 0, errors.ErrUnsupp
 func (rawConn) whenWritable(func(func([]byte) (int, error)) bool) error {
 	return errors.ErrUnsupported
 }
+
+// readNow is for systems where a descriptor can be asked without waiting.
+func readNow(*net.TCPConn, []byte) (int, error) { return 0, nil }

@@ -125,3 +125,21 @@ func writeOnce(fd uintptr, b []byte) (int, error) {
 	}
 	return max(n, 0), err
 }
+
+// readNow reads what is there already: 0 bytes and no error, where nothing is,
+// or nothing will be.
+func readNow(tcp *net.TCPConn, b []byte) (n int, err error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		n, failed = syscall.Read(int(fd), b) // net's own: what its client wrote after happened before, to the race detector too
+		return true
+	})
+	if failed != nil && failed != unix.EAGAIN && failed != unix.EINTR {
+		err = failed
+	}
+	return max(n, 0), err
+}

@@ -54,8 +54,16 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// add watches fd, edge-triggered, until it is closed.
-func (p *poller) add(fd int) error { return p.change(fd, unix.EVFILT_READ, unix.EVFILT_WRITE) }
+// add watches fd, edge-triggered, until it is closed; for room too, if asked to.
+func (p *poller) add(fd int, room bool) error {
+	if room {
+		return p.change(fd, unix.EVFILT_READ, unix.EVFILT_WRITE)
+	}
+	return p.change(fd, unix.EVFILT_READ)
+}
+
+// room watches fd for room too: an event comes now, if there is some, or later.
+func (p *poller) room(fd int) error { return p.change(fd, unix.EVFILT_WRITE) }
 
 func (p *poller) change(fd int, filters ...int) error {
 	changes := make([]unix.Kevent_t, len(filters))

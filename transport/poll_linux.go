@@ -51,11 +51,21 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// add watches fd, edge-triggered, until it is closed.
-func (p *poller) add(fd int) error {
-	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd),
-	})
+// watched is what every socket is watched for, edge-triggered, until it is closed.
+const watched = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+
+// add watches fd; for room too, if asked to.
+func (p *poller) add(fd int, room bool) error {
+	e := unix.EpollEvent{Events: watched, Fd: int32(fd)}
+	if room {
+		e.Events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, fd, &e)
+}
+
+// room watches fd for room too: an event comes now, if there is some, or later.
+func (p *poller) room(fd int) error {
+	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_MOD, fd, &unix.EpollEvent{Events: watched | unix.EPOLLOUT, Fd: int32(fd)})
 }
 
 // wait parks until there is news or the bell was rung, and returns how many of

@@ -32,7 +32,7 @@ const (
 )
 
 // params are the variable segments of a path, unescaped and not yet judged.
-type params struct{ session, product, run, version, asset string }
+type params struct{ session, product, run, version, asset, fault string }
 
 type route struct {
 	method  string
@@ -41,7 +41,7 @@ type route struct {
 	serve   func(*Server, http.ResponseWriter, *http.Request, params)
 }
 
-// routes is the whole outside of the server.
+// routes is the whole outside of the server, besides faults.
 func routes() []route {
 	return []route{
 		{"GET", "/ws/chat/{session_id}", areaChat, (*Server).socket},
@@ -55,6 +55,7 @@ func routes() []route {
 		{"GET", "/livez", areaOpen, plainly((*Server).livez)},
 		{"GET", "/readyz", areaOpen, plainly((*Server).readyz)},
 		{"GET", "/api/debug/websocket-status", areaOperator, plainly((*Server).status)},
+		{"GET", actorsPath, areaOperator, plainly((*Server).actors)},
 		{"POST", "/api/debug/reset-rate-limits", areaOperator, plainly((*Server).resetLimits)},
 		{"GET", "/metrics", areaOperator, plainly((*Server).metrics)},
 		{"GET", "/", areaOpen, plainly((*Server).index)},
@@ -68,7 +69,7 @@ func routes() []route {
 }
 
 // Routes lists every address for the documentation and its test.
-func Routes() []Route { return listed(routes()) }
+func Routes() []Route { return listed(append(routes(), faultRoutes()...)) }
 
 func listed(table []route) []Route {
 	var list []Route
@@ -109,6 +110,8 @@ func (r route) match(asked []string) (p params, ok bool) {
 			p.product = unescaped(got)
 		case "{run_id}":
 			p.run = unescaped(got)
+		case "{fault_id}":
+			p.fault = got
 		case "{version}":
 			p.version = got
 		case "{asset}": // the rest, as it is: names of files hold nothing that is escaped
@@ -131,10 +134,11 @@ func unescaped(segment string) string {
 	return segment
 }
 
+const noSniff = "X-Content-Type-Options"
+
 // handle judges a request in the order of the package's contract and runs it.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	defer s.recovered(w, r)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if tooManyHeaders(r.Header) {
 		w.Header().Set("Connection", "close")
 		answerStatus(w, http.StatusRequestHeaderFieldsTooLarge, "The request has more than 64 header lines or 8 KiB of headers.")
@@ -145,6 +149,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	if !ok || listenerOf(r).admin && !found.forOperators() {
 		answerNotFound(w, r)
 		return
+	}
+	if found.area != areaChat || !isUpgrade(r) { // a handshake has no headers for it; a refusal of one is JSON, which sets its own
+		w.Header().Set(noSniff, "nosniff")
 	}
 	run := func(w http.ResponseWriter, r *http.Request) { s.run(w, r, found, p) }
 	switch found.area {
@@ -168,19 +175,35 @@ func setDeadlines(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// run is the last step: the method, then the route itself.
+// run is the last step: the method, then the route itself. An address that takes
+// several methods is in the table once for each.
 func (s *Server) run(w http.ResponseWriter, r *http.Request, found route, p params) {
-	head := r.Method == http.MethodHead && found.method == http.MethodGet && found.area != areaChat
-	if r.Method != found.method && !head {
-		allow := found.method
-		if allow == http.MethodGet && found.area != areaChat {
-			allow += ", " + http.MethodHead
-		}
-		w.Header().Set("Allow", allow)
-		answerStatus(w, http.StatusMethodNotAllowed, "This address takes "+found.method+" only.")
+	if found.takes(r.Method) {
+		found.serve(s, w, r, p)
 		return
 	}
-	found.serve(s, w, r, p)
+	var takes []string
+	for _, f := range s.routes {
+		switch {
+		case f.pattern != found.pattern:
+			continue
+		case f.takes(r.Method):
+			f.serve(s, w, r, p)
+			return
+		}
+		takes = append(takes, f.method)
+	}
+	allow := strings.Join(takes, ", ")
+	if takes[0] == http.MethodGet && found.area != areaChat {
+		allow += ", " + http.MethodHead
+	}
+	w.Header().Set("Allow", allow)
+	answerStatus(w, http.StatusMethodNotAllowed, "This address takes "+strings.Join(takes, ", ")+" only.")
+}
+
+// takes tells whether the route answers a method: HEAD goes where GET does.
+func (r route) takes(method string) bool {
+	return method == r.method || method == http.MethodHead && r.method == http.MethodGet && r.area != areaChat
 }
 
 // forOperators tells whether the operators' port has this address.
@@ -220,6 +243,7 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 
 func answerBytes(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
+	h.Set(noSniff, "nosniff")
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -37,9 +38,11 @@ type Options struct {
 	HTTP      HTTPConfig
 	WebSocket WebSocketConfig
 	Gateway   Gateway
+	Tree      Tree
 	Log       zerolog.Logger
 	Registry  *prometheus.Registry // private; the edge's families are added to it; nil = one of its own
 	Version   string
+	Faults    Faults // nil = there are none, and no address for them
 }
 
 // Server is the HTTP side: it listens, routes and refuses.
@@ -48,17 +51,22 @@ type Server struct {
 	ws       WebSocketConfig
 	gw       Gateway // nil at a worker, whose routes never ask it
 	worker   Worker  // nil at a gateway
-	probed   prober  // whichever of the two is here
+	tree     Tree
+	probed   prober // whichever of the two is here
 	obeyed   func(HTTPConfig) HTTPConfig
 	log      zerolog.Logger
 	registry *prometheus.Registry
+	scraper  http.Handler
 	version  string
+	faults   Faults   // nil where faults are not enabled
 	sockets  *sockets // nil at a worker
+	sinks    sinks
 	edge     *edgeMetrics
 	counts   *edgeCounts
 	site     *web.Site // nil at a worker
 	routes   []route
 	cors     *cors.Cors
+	heads    sync.Pool // of *head
 
 	// Folded log lines.
 	refusals   *folder // operator addresses
@@ -83,15 +91,14 @@ type Server struct {
 // New checks the configuration and builds a gateway's server that does not
 // listen yet.
 func New(o Options) (*Server, error) {
-	s, err := newServer(o, HTTPConfig.ForGateway, routes(), o.Gateway)
+	s, err := newServer(o, HTTPConfig.ForGateway, withFaults(routes(), o.Faults), o.Gateway)
 	if err != nil {
 		return nil, err
 	}
 	if s.site, err = web.New(); err != nil {
 		return nil, err
 	}
-	s.edge, s.counts = &edgeMetrics{}, newEdgeCounts()
-	s.gw = countedGateway{Gateway: o.Gateway, counts: s.counts}
+	s.gw, s.tree, s.edge, s.counts = o.Gateway, o.Tree, &edgeMetrics{}, newEdgeCounts()
 	s.cors = newCORS(s)
 	s.sockets = newSockets(o.WebSocket, s.gw, o.Log, s.edge)
 	s.sockets.told = s.counts.error
@@ -115,11 +122,12 @@ func newServer(o Options, obeyed func(HTTPConfig) HTTPConfig, table []route, ask
 		return nil, err
 	}
 	s := &Server{
-		ws: o.WebSocket, probed: asked, obeyed: obeyed, log: o.Log, registry: o.Registry, version: o.Version, routes: table,
+		ws: o.WebSocket, probed: asked, obeyed: obeyed, log: o.Log, registry: o.Registry, scraper: newScraper(o.Registry), version: o.Version, faults: o.Faults, routes: table,
 		refusals:   newFolder(time.Minute, 1),
 		strangers:  newFolder(time.Hour, 1024),
 		badOrigins: newFolder(10*time.Second, 4096),
 		failed:     make(chan error, 1),
+		heads:      sync.Pool{New: newHead},
 	}
 	s.live.Store(p)
 	s.config.Store(&c)
@@ -158,15 +166,24 @@ func (s *Server) Start(ctx context.Context) error {
 	for _, l := range bound {
 		g := s.newServing(l, cert)
 		s.serving = append(s.serving, g)
-		over := s.spawn("accept", func() { s.accept(g) })
 		if l.admin {
-			s.tasks = append(s.tasks, over)
-		} else {
-			s.accepts = append(s.accepts, over)
+			s.tasks = append(s.tasks, s.spawn("accept", func() { s.accept(g) }))
+			continue
+		}
+		accepting := min(runtime.GOMAXPROCS(0), maxAccepting)
+		if cert != nil { // each would have keys of its own for the tickets of sessions
+			accepting = 1
+		}
+		for range accepting {
+			s.accepts = append(s.accepts, s.spawn("accept", func() { s.accept(g) }))
 		}
 	}
 	return nil
 }
+
+// maxAccepting is how many goroutines at most take connections off one listener.
+// Handshakes that are there whole are served by whoever took them.
+const maxAccepting = 4
 
 func closeAll(bound []*listener) {
 	for _, l := range bound {
@@ -329,14 +346,19 @@ func (s *Server) Reload(c HTTPConfig) (fixed []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	running := *s.config.Load()
+	fixed = fixedKeys(running, s.obeyed(c))
+	moves := c.AdminListen != running.AdminListen
+	c.Listen, c.AdminListen, c.TLS = running.Listen, running.AdminListen, running.TLS
 	c = s.obeyed(c)
 	p, err := newPolicy(c)
 	if err != nil {
 		return nil, err
 	}
-	running := *s.config.Load()
-	fixed = fixedKeys(running, c)
-	c.Listen, c.AdminListen, c.TLS = running.Listen, running.AdminListen, running.TLS
+	if was := s.live.Load(); moves && !p.port.set && was.port.set {
+		p.port = was.port // the old port is open until the restart, and its token stays with it
+		s.log.Warn().Msg("http.admin_listen waits for a restart: until then its old port asks for the old token")
+	}
 	s.live.Store(p)
 	s.config.Store(&c)
 	return fixed, nil

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -26,7 +27,7 @@ import (
 
 func TestEveryRouteAnswersItsMethodOnly(t *testing.T) {
 	s := start(t, newScripted())
-	for _, r := range Routes() {
+	for _, r := range listed(routes()) {
 		path := somewhere(r.Pattern)
 		got := s.request("DELETE", path, "")
 		require.Equal(t, http.StatusMethodNotAllowed, got.status, path)
@@ -246,9 +247,11 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	require.Equal(t, 200, s.request("GET", "/api/providers", "", page...).status)
 }
 
-func TestTLS(t *testing.T) {
+// tlsFiles are a certificate and its key, and a client that takes any.
+func tlsFiles(t *testing.T) (TLSConfig, *http.Client) {
+	t.Helper()
 	source := httptest.NewTLSServer(nil)
-	defer source.Close()
+	t.Cleanup(source.Close)
 	pair := source.TLS.Certificates[0]
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	require.NoError(t, err)
@@ -256,10 +259,14 @@ func TestTLS(t *testing.T) {
 	files := TLSConfig{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	require.NoError(t, os.WriteFile(files.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600))
 	require.NoError(t, os.WriteFile(files.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
-
-	s := start(t, newScripted(), func(c *HTTPConfig, _ *WebSocketConfig) { c.TLS = files })
 	client := source.Client()
 	client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true //nolint:gosec // our own certificate
+	return files, client
+}
+
+func TestTLS(t *testing.T) {
+	files, client := tlsFiles(t)
+	s := start(t, newScripted(), func(c *HTTPConfig, _ *WebSocketConfig) { c.TLS = files })
 	base := "https://" + s.Addrs()[0].String()
 	ws, _, err := websocket.Dial(t.Context(), base+"/ws/chat/s", &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Origin": {base}}})
 	require.NoError(t, err)
@@ -268,6 +275,34 @@ func TestTLS(t *testing.T) {
 	_, err = loadTLS(TLSConfig{Cert: "missing", Key: "missing"})
 	require.ErrorContains(t, err, "http.tls")
 	require.Equal(t, uint16(tls.VersionTLS12), func() uint16 { c, _ := loadTLS(files); return c.MinVersion }())
+}
+
+// TestTLSTickets: whoever has been here before resumes its session, whichever
+// goroutine took the connection.
+func TestTLSTickets(t *testing.T) {
+	files, _ := tlsFiles(t)
+	s := start(t, newScripted(), func(c *HTTPConfig, _ *WebSocketConfig) { c.TLS = files })
+	address := s.Addrs()[0].String()
+	known := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)} //nolint:gosec // our own certificate
+	for i := range 60 {
+		var others sync.WaitGroup
+		for range 4 { // come meanwhile, so that no goroutine has all the turns
+			others.Go(func() {
+				if nc, err := net.Dial("tcp", address); err == nil {
+					_ = nc.Close()
+				}
+			})
+		}
+		c, err := tls.Dial("tcp", address, known)
+		require.NoError(t, err)
+		require.Equal(t, i > 0, c.ConnectionState().DidResume, "connection %d", i)
+		_, err = io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
+		_, err = io.ReadAll(c) // the ticket comes with it
+		require.NoError(t, err)
+		_ = c.Close()
+		others.Wait()
+	}
 }
 
 func TestHealthAndReadiness(t *testing.T) {

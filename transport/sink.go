@@ -16,8 +16,9 @@ const frameOverhead = 256
 type sink struct {
 	// Set once.
 	bound    int
-	terminal bool   // keep nothing but the frame that ends the exchange (JSON answers)
-	onCut    func() // called at most once, under mu, never after detach
+	terminal bool                // keep nothing but the frame that ends the exchange (JSON answers)
+	onCut    func()              // called at most once, under mu, never after detach
+	told     func(protocol.Code) // counts an error frame; nil: nobody counts
 	wake     chan struct{}
 
 	mu       sync.Mutex
@@ -44,6 +45,9 @@ func (k *sink) Next() {
 
 // Send implements Socket.
 func (k *sink) Send(f *protocol.Frame) {
+	if f.Type == protocol.TypeError && k.told != nil {
+		k.told(f.Code)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.detached || k.closed || k.cut || k.terminal && !ends(f) {
@@ -65,6 +69,9 @@ func (k *sink) Send(f *protocol.Frame) {
 	}
 	k.signal()
 }
+
+// Queue implements Socket. The handler takes all that waits at once anyway.
+func (k *sink) Queue(f *protocol.Frame) { k.Send(f) }
 
 // Close implements Socket.
 func (k *sink) Close(code protocol.Code) {

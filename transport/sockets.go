@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"runtime"
 	"sync"
@@ -25,7 +26,7 @@ type sockets struct {
 	gateway Gateway
 	log     zerolog.Logger
 	metrics *edgeMetrics
-	told    func(protocol.Code) // counts an error frame that no session sent
+	told    func(protocol.Code) // counts an error frame
 	buffers *buffers
 	echoes  bool    // of an Echo: messages go back as they came
 	loops   []*loop // none: a goroutine for each socket
@@ -37,7 +38,7 @@ type sockets struct {
 	clock atomic.Int64
 
 	mu      sync.Mutex
-	conns   map[*conn]struct{}
+	conns   []*conn // in no order; each knows its place
 	stopped bool
 	none    chan struct{} // made by shutdown, closed when conns is empty
 }
@@ -47,7 +48,6 @@ func newSockets(cfg WebSocketConfig, gw Gateway, log zerolog.Logger, m *edgeMetr
 		cfg: cfg, gateway: gw, log: log, metrics: m, told: func(protocol.Code) {},
 		buffers: newBuffers(),
 		tick:    tickFor(cfg),
-		conns:   make(map[*conn]struct{}),
 	}
 	s.clock.Store(int64(time.Second)) // not 0: a moment of 0 means none
 	return s
@@ -56,7 +56,7 @@ func newSockets(cfg WebSocketConfig, gw Gateway, log zerolog.Logger, m *edgeMetr
 // openLoops makes as many event loops as there are processors, where the
 // configuration asks for them. The caller runs each until all sockets are gone.
 func (s *sockets) openLoops() error {
-	if s.cfg.Reader != ReaderLoop {
+	if s.cfg.Reader == ReaderGoroutine || s.cfg.Reader != ReaderLoop && runtime.GOOS != "linux" {
 		return nil
 	}
 	for range runtime.GOMAXPROCS(0) {
@@ -77,7 +77,7 @@ func (s *sockets) newLink(c *conn, nc net.Conn) link {
 		if err == nil {
 			return k
 		}
-		s.log.Debug().Err(err).Str("connection", c.id).Msg("Connection could not be moved to an event loop")
+		s.log.Debug().Err(err).Stringer("peer", nc.RemoteAddr()).Msg("Connection could not be moved to an event loop")
 	}
 	return newParked(c, nc)
 }
@@ -105,28 +105,49 @@ func (s *sockets) add(c *conn) bool {
 	if s.stopped {
 		return false
 	}
-	s.conns[c] = struct{}{}
+	c.place = len(s.conns)
+	s.conns = append(s.conns, c)
 	return true
 }
 
 func (s *sockets) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c)
+	last := s.conns[len(s.conns)-1]
+	last.place, s.conns[c.place] = c.place, last
+	s.conns[len(s.conns)-1] = nil
+	s.conns = s.conns[:len(s.conns)-1]
 	if len(s.conns) == 0 && s.none != nil {
 		close(s.none)
 		s.none = nil
 	}
 }
 
-// all is a copy, so that nobody works on sockets while holding the set.
-func (s *sockets) all(into []*conn) []*conn {
+// sweepBatch is how many sockets are looked at between two looks at the set.
+const sweepBatch = 256
+
+// each calls do with every socket that is there from the beginning to the end,
+// and with some of those that come or go meanwhile; one may come twice. Nobody
+// holds the set while do runs.
+func (s *sockets) each(do func(*conn)) {
+	var batch [sweepBatch]*conn
+	for from := math.MaxInt; from > 0; {
+		var n int
+		n, from = s.before(from, batch[:])
+		for _, c := range batch[:n] {
+			do(c)
+		}
+	}
+}
+
+// before copies the sockets in front of a place, and tells how many and where the
+// first of them stands. A socket moves only to the front, where one leaves.
+func (s *sockets) before(place int, into []*conn) (n, first int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		into = append(into, c)
-	}
-	return into
+	end := min(place, len(s.conns))
+	first = max(0, end-len(into))
+	return copy(into, s.conns[first:end]), first
 }
 
 // shutdown refuses new sockets, closes those that are left with 1001, and
@@ -134,17 +155,13 @@ func (s *sockets) all(into []*conn) []*conn {
 // ends is cut.
 func (s *sockets) shutdown(ctx context.Context) {
 	none := s.stop()
-	for _, c := range s.all(nil) {
-		c.Close(protocol.ShuttingDown)
-	}
+	s.each(func(c *conn) { c.Close(protocol.ShuttingDown) })
 	select {
 	case <-none:
 		return
 	case <-ctx.Done():
 	}
-	for _, c := range s.all(nil) {
-		c.cut(protocol.CauseServer)
-	}
+	s.each(func(c *conn) { c.cut(protocol.CauseServer) })
 	<-none // readers wake at once; a session does not block
 }
 

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -49,4 +51,34 @@ func TestShutdownOfNothingReturnsAtOnce(t *testing.T) {
 	e := newEdge(t, edgeConfig(), overTCP)
 	e.shutdown(t.Context())
 	e.shutdown(t.Context())
+}
+
+// TestEachSocketIsSeen: whoever is there all the time is seen, whoever leaves
+// meanwhile.
+func TestEachSocketIsSeen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSockets(WebSocketConfig{}, nil, zerolog.Nop(), &edgeMetrics{})
+		n := rapid.IntRange(0, 3*sweepBatch).Draw(t, "sockets")
+		var there []*conn
+		for range n {
+			c := newConn(s, nil)
+			require.True(t, s.add(c))
+			there = append(there, c)
+		}
+		gone, seen := map[*conn]bool{}, map[*conn]bool{}
+		s.each(func(c *conn) {
+			seen[c] = true
+			if left := rapid.IntRange(0, 2*n).Draw(t, "who leaves"); left < n && !gone[there[left]] {
+				gone[there[left]] = true
+				s.remove(there[left])
+			}
+		})
+		for _, c := range there {
+			require.True(t, seen[c] || gone[c])
+		}
+		require.Equal(t, n-len(gone), s.count())
+		for i, c := range s.conns {
+			require.Equal(t, i, c.place)
+		}
+	})
 }

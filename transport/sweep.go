@@ -35,7 +35,6 @@ func tickFor(cfg WebSocketConfig) time.Duration {
 func (s *sockets) run(ctx context.Context) {
 	ticker := time.NewTicker(s.tick)
 	defer ticker.Stop()
-	var batch []*conn
 	last := time.Now()
 	for {
 		select {
@@ -46,11 +45,7 @@ func (s *sockets) run(ctx context.Context) {
 		now := time.Now()
 		s.observe(now.Sub(last))
 		last = now
-		batch = s.all(batch[:0])
-		for _, c := range batch {
-			s.sweepOne(c)
-		}
-		clear(batch) // a socket that ends must not be kept alive by the list
+		s.each(s.sweepOne)
 	}
 }
 
@@ -88,7 +83,7 @@ func (c *conn) sweepOpen(now time.Duration) {
 	switch {
 	case c.state.out != nil && c.set.over(c.state.out.progress, stallTimeout):
 		c.slow()
-	case !c.state.admitted && c.set.over(c.opened, c.set.cfg.HandshakeTimeout):
+	case !c.state.admitted && c.set.over(time.Duration(c.heard.Load()), c.set.cfg.HandshakeTimeout):
 		c.failLocked(&violation{
 			close: ws.StatusInternalServerError, cause: protocol.CauseAdmission,
 			code: protocol.Internal, reason: string(protocol.Internal),

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
@@ -18,6 +17,9 @@ import (
 func (s *sockets) serve(w http.ResponseWriter, r *http.Request, client protocol.Client) {
 	if no := checkHandshake(r); no != nil {
 		s.metrics.handshakesBad.Add(1)
+		if spoken(r) {
+			s.gateway.Offended(client)
+		}
 		no.answer(w)
 		return
 	}
@@ -34,7 +36,11 @@ func (s *sockets) serve(w http.ResponseWriter, r *http.Request, client protocol.
 		(&refusal{http.StatusBadRequest, "A WebSocket handshake needs HTTP/1.1."}).answer(w)
 		return
 	}
-	s.open(nc, early(buffered), r.Header.Get(headerKey), client)
+	first := early(buffered)
+	if f, ok := nc.(*fronted); ok {
+		nc, first = f.Conn, append(first, f.front...)
+	}
+	s.open(nc, first, r.Header.Get(headerKey), client)
 }
 
 // early copies the bytes that came together with the handshake. There are at
@@ -48,25 +54,28 @@ func early(rw *bufio.ReadWriter) []byte {
 	return append([]byte(nil), b...)
 }
 
-// open starts the life of a hijacked connection. The answer to the handshake is
-// the first thing in the socket's queue.
+// open starts the life of a hijacked connection, which has no deadlines any more
+// and a bounded send buffer of its listener. The answer to the handshake is the
+// first thing in the socket's queue.
 func (s *sockets) open(nc net.Conn, early []byte, key string, client protocol.Client) {
-	_ = nc.SetDeadline(time.Time{}) // net/http's; on a dead connection the reader finds out
-	c := newConn(s, client, early)
+	c := newConn(s, early)
 	c.link = s.newLink(c, nc)
-	c.link.room(sendBuffer)
 	if !s.add(c) {
 		c.link.shut(false) // shutdown began just now; nothing was promised yet
 		return
 	}
 	s.metrics.handshakesOK.Add(1)
-	c.begin(appendAnswer(nil, key), client)
+	var answer [answerRoom]byte
+	c.begin(appendAnswer(answer[:0], key), client)
 }
 
 // begin runs on net/http's goroutine, so that a parked reader's stack stays small.
 func (c *conn) begin(answer []byte, client protocol.Client) {
 	defer func() {
 		if p := recover(); p != nil {
+			if c.session == nil {
+				c.enter(unopened(client))
+			}
 			c.crashed(p)
 		}
 		c.link.start()
@@ -75,8 +84,26 @@ func (c *conn) begin(answer []byte, client protocol.Client) {
 	c.outbox().addAnswer(answer)
 	c.push()
 	c.mu.Unlock()
-	c.session = c.set.gateway.Open(c, client)
+	c.enter(c.set.gateway.Open(c, client))
 }
+
+func (c *conn) enter(s Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = s
+}
+
+// unopened stands for a session that the gateway could not open.
+type unopened protocol.Client
+
+// Who implements Session.
+func (u unopened) Who() (connection, address string) { return u.Connection, u.Address }
+
+// Receive implements Session. Nothing is asked for.
+func (unopened) Receive(protocol.Request) {}
+
+// Closed implements Session. There is nobody to tell.
+func (unopened) Closed(protocol.Cause) {}
 
 // closing tells whether shutdown has begun.
 func (s *sockets) closing() bool {

@@ -11,6 +11,11 @@
 //     decides while the actor in front of Windows is away, and what it admits is
 //     charged to Windows, so that both together admit at most one and a half
 //     times the limit in any window (TestAdmittedInAnyWindow).
+//   - Factor is how much of the rules is left under pressure, Config.Scaled
+//     applies it: never more than the rules say, so all that is promised about
+//     them holds for what is configured (TestAdmittedWhileLimitsMove).
+//   - Offenders closes the door to addresses that break rules again and again,
+//     each time for longer.
 //   - Leases is who holds a slot of the connection pool. It never admits beyond
 //     its bounds and a release can be repeated (TestLeasesAgainstModel).
 //
@@ -26,7 +31,7 @@
 //
 // Windows tracks at most 1,000,000 keys in at most 55 MiB, Fallback 125,000 in
 // 8 MiB: with the slack of their last chunks less than 64 MiB together, whatever
-// the peers send. Beyond either bound the key that was touched longest ago goes,
+// the peers send. Offenders holds 20,000 in 2 MiB. Beyond either bound the key that was touched longest ago goes,
 // with its history (TestMillionKeys, TestManyStampsStayInBound,
 // TestOldestKeyGoes). A refusal adds no key and an address is admitted few new
 // sessions, so it takes very many addresses to push a stranger's window out,

@@ -6,10 +6,12 @@ import "hash/maphash"
 type kind uint8
 
 const (
-	connects kind = iota // connections of an address
-	opens                // new sessions of an address
-	visits               // when a session of an address was last seen: one stamp
-	asks                 // messages of a session of an address
+	connects  kind = iota // connections of an address
+	opens                 // new sessions of an address
+	visits                // when a session of an address was last seen: one stamp
+	asks                  // messages of a session of an address
+	offences              // violations of an address
+	penalties             // when the last penalty of an address began: one stamp
 )
 
 // key stands for kind, address and session: two hashes of them, each with a

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
@@ -15,45 +16,64 @@ const (
 	ScopeAddress Scope = "address" // this address holds all it may
 )
 
+// Owner is who may hold a slot.
+type Owner interface {
+	comparable
+	// Place tells for which address and session the slot is. Both stay as long
+	// as it is held. Who has no session of its own (the server made one up) has "".
+	Place() (address, session string)
+}
+
 // Leases is who holds a slot of the pool. A slot belongs to an owner, which
 // holds one at most: asking again and releasing again change nothing, so both
 // can be repeated after a crash without counting.
-type Leases struct {
+//
+// There are as many owners as connections, so the table keeps no more of one
+// than its name, and counts by hashes: two places are counted together only if
+// 64 bits collide, by chance once in 10⁷ tables of a million owners.
+type Leases[O Owner] struct {
 	mu                sync.Mutex
 	slots, perAddress int
-	owners            map[string]visitor
-	addresses         map[string]int  // slots held; no zeroes
-	sessions          map[visitor]int // slots held; no zeroes
+	owners            map[O]struct{}
+	seed              maphash.Seed
+	held              map[uint64]uint32 // slots, by the hash of an address and of a session of one; no zeroes
 	peak              int
 	rejected          uint64
 }
 
-// visitor is a session of an address.
-type visitor struct{ address, session string }
-
 // NewLeases returns a table without leases. It grants at most slots in all, and
 // at most perAddress to one address unless that is 0. With 0 slots it grants none.
-func NewLeases(slots, perAddress int) *Leases {
-	return &Leases{
+func NewLeases[O Owner](slots, perAddress int) *Leases[O] {
+	return &Leases[O]{
 		slots: slots, perAddress: perAddress,
-		owners:    make(map[string]visitor),
-		addresses: make(map[string]int),
-		sessions:  make(map[visitor]int),
+		owners: make(map[O]struct{}),
+		seed:   maphash.MakeSeed(),
+		held:   make(map[uint64]uint32),
 	}
+}
+
+// ofAddress and ofSession name what is counted; an address is no session.
+func (l *Leases[O]) ofAddress(address string) uint64 {
+	return maphash.Comparable(l.seed, identity{address: address, kind: connects})
+}
+
+func (l *Leases[O]) ofSession(address, session string) uint64 {
+	return maphash.Comparable(l.seed, identity{address: address, session: session, kind: visits})
 }
 
 // SetBounds changes the bounds. Leases beyond a smaller bound stay; none is
 // granted before enough are released.
-func (l *Leases) SetBounds(slots, perAddress int) {
+func (l *Leases[O]) SetBounds(slots, perAddress int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.slots, l.perAddress = slots, perAddress
 }
 
-// Acquire takes a slot for owner. One that holds a slot already keeps it, for
-// the address and session it first gave. When ok is false, scope is the bound
-// that refused. Who has no session of its own (the server made one up) gives "".
-func (l *Leases) Acquire(owner, address, session string) (ok bool, scope Scope) {
+// Acquire takes a slot for owner. One that holds a slot already keeps it. When ok
+// is false, scope is the bound that refused.
+func (l *Leases[O]) Acquire(owner O) (ok bool, scope Scope) {
+	address, session := owner.Place()
+	here := l.ofAddress(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, held := l.owners[owner]; held {
@@ -63,43 +83,42 @@ func (l *Leases) Acquire(owner, address, session string) (ok bool, scope Scope) 
 	case len(l.owners) >= l.slots:
 		l.rejected++
 		return false, ScopeAll
-	case l.perAddress > 0 && l.addresses[address] >= l.perAddress:
+	case l.perAddress > 0 && int(l.held[here]) >= l.perAddress:
 		l.rejected++
 		return false, ScopeAddress
 	}
-	v := visitor{address, session}
-	l.owners[owner] = v
-	l.addresses[address]++
-	l.sessions[v]++
+	l.owners[owner] = struct{}{}
+	l.held[here]++
+	l.held[l.ofSession(address, session)]++
 	l.peak = max(l.peak, len(l.owners))
 	return true, ""
 }
 
-// Release gives the owner's slot back and tells whose it was; ok is false where
-// there was none. It is called for owners that crashed, so nothing in it can fail.
-func (l *Leases) Release(owner string) (address, session string, ok bool) {
+// Release gives the owner's slot back; false where there was none. It is called
+// for owners that crashed, so nothing in it can fail.
+func (l *Leases[O]) Release(owner O) bool {
+	address, session := owner.Place()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v, held := l.owners[owner]
-	if !held {
-		return "", "", false
+	if _, held := l.owners[owner]; !held {
+		return false
 	}
 	delete(l.owners, owner)
-	decrement(l.addresses, v.address)
-	decrement(l.sessions, v)
-	return v.address, v.session, true
+	l.decrement(l.ofAddress(address))
+	l.decrement(l.ofSession(address, session))
+	return true
 }
 
-func decrement[K comparable](m map[K]int, k K) {
-	if m[k] > 1 {
-		m[k]--
+func (l *Leases[O]) decrement(place uint64) {
+	if l.held[place] > 1 {
+		l.held[place]--
 		return
 	}
-	delete(m, k)
+	delete(l.held, place)
 }
 
 // Owners returns who holds a slot, in no order. The slice is the caller's.
-func (l *Leases) Owners() []string {
+func (l *Leases[O]) Owners() []O {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Keys(l.owners))
@@ -107,28 +126,28 @@ func (l *Leases) Owners() []string {
 
 // Connected tells whether the session holds a slot from this address. The empty
 // session is never connected.
-func (l *Leases) Connected(address, session string) bool {
+func (l *Leases[O]) Connected(address, session string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return session != "" && l.sessions[visitor{address, session}] > 0
+	return session != "" && l.held[l.ofSession(address, session)] > 0
 }
 
 // Active is the number of slots held now.
-func (l *Leases) Active() int {
+func (l *Leases[O]) Active() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.owners)
 }
 
 // Peak is the most slots that were ever held at once.
-func (l *Leases) Peak() int {
+func (l *Leases[O]) Peak() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.peak
 }
 
 // Rejected is how many times Acquire refused.
-func (l *Leases) Rejected() uint64 {
+func (l *Leases[O]) Rejected() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.rejected

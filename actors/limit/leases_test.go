@@ -8,62 +8,69 @@ import (
 	"pgregory.net/rapid"
 )
 
+// guest is an owner of tests.
+type guest struct{ name, address, session string }
+
+func (g guest) Place() (address, session string) { return g.address, g.session }
+
 func TestLeases(t *testing.T) {
-	l := NewLeases(3, 2)
-	acquire := func(owner, address, session string, want Scope) {
+	l := NewLeases[guest](3, 2)
+	acquire := func(name, address, session string, want Scope) guest {
 		t.Helper()
-		ok, scope := l.Acquire(owner, address, session)
+		owner := guest{name, address, session}
+		ok, scope := l.Acquire(owner)
 		require.Equal(t, want == "", ok)
 		require.Equal(t, want, scope)
+		return owner
 	}
-	acquire("1", alice, "s", "")
+	first := acquire("1", alice, "s", "")
 	acquire("1", alice, "s", "") // once more: the same slot
-	acquire("1", bob, "t", "")   // and for whom it was first
 	require.Equal(t, 1, l.Active())
 	require.True(t, l.Connected(alice, "s"))
 	require.False(t, l.Connected(bob, "t"))
 	require.False(t, l.Connected(bob, "s"))
 
-	acquire("2", alice, "s", "")
+	second := acquire("2", alice, "s", "")
 	acquire("3", alice, "s", ScopeAddress)
-	acquire("4", bob, "", "")
-	acquire("5", alice, "s", ScopeAll)
+	fourth := acquire("4", bob, "", "")
+	fifth := acquire("5", alice, "s", ScopeAll)
 	require.False(t, l.Connected(bob, ""), "no session is never connected")
-	require.ElementsMatch(t, []string{"1", "2", "4"}, l.Owners())
+	require.ElementsMatch(t, []guest{first, second, fourth}, l.Owners())
 	require.EqualValues(t, 2, l.Rejected())
 
-	require.True(t, released(l, "1"))
-	require.False(t, released(l, "1"))
-	require.False(t, released(l, "5"))
+	require.True(t, l.Release(first))
+	require.False(t, l.Release(first))
+	require.False(t, l.Release(fifth))
 	require.True(t, l.Connected(alice, "s"), "by 2")
-	require.True(t, released(l, "2"))
+	require.True(t, l.Release(second))
 	require.False(t, l.Connected(alice, "s"))
-	require.Equal(t, []string{"4"}, l.Owners())
+	require.Equal(t, []guest{fourth}, l.Owners())
 	require.Equal(t, 3, l.Peak())
 }
 
 func TestLeaseBounds(t *testing.T) {
-	l := NewLeases(5, 0)
+	l := NewLeases[guest](5, 0)
+	x := guest{"x", alice, "s"}
 	for i := range 5 {
-		ok, _ := l.Acquire(fmt.Sprint(i), alice, "s")
+		ok, _ := l.Acquire(guest{fmt.Sprint(i), alice, "s"})
 		require.True(t, ok, "0 per address is no bound")
 	}
 	l.SetBounds(2, 1)
 	require.Equal(t, 5, l.Active(), "nobody is thrown out")
 	for i := range 4 {
-		ok, scope := l.Acquire("x", alice, "s")
+		ok, scope := l.Acquire(x)
 		require.False(t, ok)
 		require.Equal(t, ScopeAll, scope)
-		require.True(t, released(l, fmt.Sprint(i)))
+		require.True(t, l.Release(guest{fmt.Sprint(i), alice, "s"}))
 	}
-	ok, scope := l.Acquire("x", alice, "s")
+	ok, scope := l.Acquire(x)
 	require.False(t, ok)
 	require.Equal(t, ScopeAddress, scope)
-	ok, _ = l.Acquire("x", bob, "s")
+	ok, _ = l.Acquire(guest{"x", bob, "s"})
 	require.True(t, ok)
 
 	l.SetBounds(0, 0)
-	ok, scope = l.Acquire("y", bob, "s")
+	ok, scope = l.Acquire(guest{"y", bob, "s"})
 	require.False(t, ok)
 	require.Equal(t, ScopeAll, scope)
 }
@@ -72,30 +79,32 @@ func TestLeaseBounds(t *testing.T) {
 // owners that hold nothing, and with bounds that change on the way: 0 leaked, 0
 // over-admitted.
 func TestLeasesAgainstModel(t *testing.T) {
-	owners := rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "6", "7", "8"})
-	addresses := rapid.SampledFrom([]string{alice, bob, "203.0.113.9"})
-	sessions := rapid.SampledFrom([]string{"s", "t"})
+	var guests []guest
+	for i := range 8 {
+		guests = append(guests, guest{fmt.Sprint(i), []string{alice, bob, "203.0.113.9"}[i%3], []string{"s", "t"}[i%2]})
+	}
+	owners := rapid.SampledFrom(guests)
 	rapid.Check(t, func(t *rapid.T) {
 		slots, perAddress := 4, 2
-		l, held, peak, rejected := NewLeases(slots, perAddress), map[string]visitor{}, 0, uint64(0)
-		count := func(match func(visitor) bool) (n int) {
-			for _, v := range held {
-				n += btoi(match(v))
+		l, held, peak, rejected := NewLeases[guest](slots, perAddress), map[guest]bool{}, 0, uint64(0)
+		at := func(address string) (n int) {
+			for h := range held {
+				n += btoi(h.address == address)
 			}
 			return n
 		}
 		acquire := func(t *rapid.T) {
-			owner, v := owners.Draw(t, "owner"), visitor{addresses.Draw(t, "address"), sessions.Draw(t, "session")}
-			ok, scope := l.Acquire(owner, v.address, v.session)
+			owner := owners.Draw(t, "owner")
+			ok, scope := l.Acquire(owner)
 			var want Scope
-			if _, again := held[owner]; !again {
+			if !held[owner] {
 				switch {
 				case len(held) >= slots:
 					want = ScopeAll
-				case perAddress > 0 && count(func(h visitor) bool { return h.address == v.address }) >= perAddress:
+				case perAddress > 0 && at(owner.address) >= perAddress:
 					want = ScopeAddress
 				default:
-					held[owner] = v
+					held[owner] = true
 					peak = max(peak, len(held))
 				}
 			}
@@ -105,9 +114,9 @@ func TestLeasesAgainstModel(t *testing.T) {
 		}
 		release := func(t *rapid.T) {
 			owner := owners.Draw(t, "owner")
-			_, want := held[owner]
+			want := held[owner]
 			delete(held, owner)
-			require.Equal(t, want, released(l, owner))
+			require.Equal(t, want, l.Release(owner))
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"acquire": acquire, "acquire too": acquire, "release": release,
@@ -121,8 +130,13 @@ func TestLeasesAgainstModel(t *testing.T) {
 				require.Equal(t, peak, l.Peak())
 				require.Equal(t, rejected, l.Rejected())
 				require.Len(t, l.Owners(), len(held))
+				connected := map[guest]bool{}
 				for _, owner := range l.Owners() {
-					require.True(t, l.Connected(held[owner].address, held[owner].session))
+					require.True(t, held[owner])
+					connected[guest{"", owner.address, owner.session}] = true
+				}
+				for _, g := range guests {
+					require.Equal(t, connected[guest{"", g.address, g.session}], l.Connected(g.address, g.session))
 				}
 			},
 		})
@@ -130,12 +144,6 @@ func TestLeasesAgainstModel(t *testing.T) {
 			l.Release(owner)
 		}
 		require.Zero(t, l.Active())
-		require.Empty(t, l.addresses)
-		require.Empty(t, l.sessions)
+		require.Empty(t, l.held)
 	})
-}
-
-func released(l *Leases, owner string) bool {
-	_, _, ok := l.Release(owner)
-	return ok
 }

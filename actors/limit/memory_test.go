@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
@@ -111,72 +110,4 @@ func TestKnownKeysDoNotAllocate(t *testing.T) {
 		w.Message(now, bob, "s")
 	}
 	require.Zero(t, testing.AllocsPerRun(200, func() { w.Message(now, bob, "s") }), "refused")
-}
-
-func BenchmarkMessage(b *testing.B) {
-	w, now := NewWindows(Default()), start
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(3 * time.Second)
-		w.Message(now, alice, "s")
-	}
-}
-
-func BenchmarkMessageRefused(b *testing.B) {
-	w := NewWindows(Default())
-	for range 30 {
-		w.Message(start, alice, "s")
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		w.Message(start, alice, "s")
-	}
-}
-
-func BenchmarkConnect(b *testing.B) {
-	w, now := NewWindows(Default()), start
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(10 * time.Second)
-		w.Connect(now, alice, "s", socket)
-	}
-}
-
-// BenchmarkMessageFlood is the worst case: a full table, and every key is new.
-func BenchmarkMessageFlood(b *testing.B) {
-	w := NewWindows(Default())
-	sessions := make([]string, 2*windowsKeys)
-	for i := range sessions {
-		sessions[i] = strconv.Itoa(i)
-		w.Message(start, alice, sessions[i])
-	}
-	i := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		w.Message(start, alice, sessions[i%len(sessions)])
-		i++
-	}
-}
-
-func BenchmarkSweep(b *testing.B) {
-	w := NewWindows(Default())
-	for i := range windowsKeys / 10 {
-		w.Message(start, alice, strconv.Itoa(i))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		w.Sweep(start)
-	}
-}
-
-func BenchmarkLeases(b *testing.B) {
-	l := NewLeases(1000, 0)
-	for i := range 500 {
-		l.Acquire(fmt.Sprint(i), alice, "s")
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		l.Acquire("owner", alice, "s")
-		l.Release("owner")
-	}
 }

@@ -145,10 +145,10 @@ type admission struct {
 // random attempts, refunds, charges, reloads and resets.
 func TestWindowsAgainstStamps(t *testing.T) {
 	configs := []Config{
-		{Rule{3, 10 * time.Second}, Rule{2, 6 * time.Second}, Rule{2, 20 * time.Second}},
-		{Rule{1, 10 * time.Second}, Rule{5, 6 * time.Second}, Rule{1, 20 * time.Second}},
-		{Rule{0, 10 * time.Second}, Rule{1, 6 * time.Second}, Rule{3, 20 * time.Second}},
-		{Rule{4, 10 * time.Second}, Rule{0, 6 * time.Second}, Rule{0, 20 * time.Second}},
+		{Connections: Rule{3, 10 * time.Second}, Messages: Rule{2, 6 * time.Second}, Sessions: Rule{2, 20 * time.Second}},
+		{Connections: Rule{1, 10 * time.Second}, Messages: Rule{5, 6 * time.Second}, Sessions: Rule{1, 20 * time.Second}},
+		{Connections: Rule{0, 10 * time.Second}, Messages: Rule{1, 6 * time.Second}, Sessions: Rule{3, 20 * time.Second}},
+		{Connections: Rule{4, 10 * time.Second}, Messages: Rule{0, 6 * time.Second}, Sessions: Rule{0, 20 * time.Second}},
 	}
 	addresses := rapid.SampledFrom([]string{alice, bob})
 	sessions := rapid.SampledFrom([]string{"s", "t", "u"})
@@ -236,7 +236,7 @@ func TestWindowsAgainstStamps(t *testing.T) {
 // However the clock jumps, nobody waits longer than one window and waiting as
 // long as asked is enough.
 func TestAnyClock(t *testing.T) {
-	c := Config{Rule{2, 5 * time.Second}, Rule{2, 7 * time.Second}, Rule{1, 9 * time.Second}}
+	c := Config{Connections: Rule{2, 5 * time.Second}, Messages: Rule{2, 7 * time.Second}, Sessions: Rule{1, 9 * time.Second}}
 	sessions := rapid.SampledFrom([]string{"s", "t"})
 	rapid.Check(t, func(t *rapid.T) {
 		w, now := NewWindows(c), start

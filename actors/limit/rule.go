@@ -82,6 +82,9 @@ type Config struct {
 	Connections Rule `koanf:"connections" doc:"WebSocket connections per client address"`
 	Messages    Rule `koanf:"messages" doc:"questions per client address and session"`
 	Sessions    Rule `koanf:"sessions" doc:"new sessions per client address"`
+
+	Adapt     bool            `koanf:"adapt" doc:"under pressure tighten these limits by a tenth each 10 s, down to half, and loosen them the same way"`
+	Offenders OffendersConfig `koanf:"offenders"`
 }
 
 // Default returns the rules of a deployment that says nothing.
@@ -90,6 +93,8 @@ func Default() Config {
 		Connections: Rule{Max: 50, Window: 5 * time.Minute},
 		Messages:    Rule{Max: 30, Window: time.Minute},
 		Sessions:    Rule{Max: 5, Window: time.Hour},
+		Adapt:       true,
+		Offenders:   OffendersConfig{Max: 10, Allow: []string{"127.0.0.0/8", "::1"}},
 	}
 }
 
@@ -99,6 +104,7 @@ func (c Config) Validate() error {
 		c.Connections.validate("connections"),
 		c.Messages.validate("messages"),
 		c.Sessions.validate("sessions"),
+		errors.Join(c.Offenders.validate()...),
 	)
 }
 

@@ -6,7 +6,7 @@ type entry struct {
 	key          key
 	older, newer uint32 // neighbours in the order of touching, or nowhere
 	window       window
-	touch        uint32 // visits only: which use of the session was the last
+	touch        uint32 // of visits: which use of the session was the last; of penalties: which one in a row it is
 	kind         kind
 }
 

@@ -391,15 +391,15 @@ func TestSweep(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	w, f, l := NewWindows(Default()), NewFallback(Default()), NewLeases(4, 2)
+	w, f, l := NewWindows(Default()), NewFallback(Default()), NewLeases[guest](4, 2)
 	var admitted [8]int
 	var wg sync.WaitGroup
 	for g := range admitted {
 		wg.Go(func() {
 			for i := range 200 {
 				admitted[g] += btoi(w.Message(start, alice, "s").OK)
-				owner := fmt.Sprint(g, i)
-				if ok, _ := l.Acquire(owner, alice, "s"); ok {
+				owner := guest{fmt.Sprint(g, i), alice, "s"}
+				if ok, _ := l.Acquire(owner); ok {
 					d := w.Connect(start, alice, "s", live)
 					w.RefundConnect(alice, "s", d)
 					l.Release(owner)

@@ -40,6 +40,7 @@ func (e *echo) Stream(ctx context.Context, q *Question, sink Sink) (Result, erro
 	s := newSpeech(model, lastQuestion(q), q.MaxTokens)
 	beat := newMetronome(model.pace)
 	defer beat.stop()
+	var at []byte
 	for {
 		piece, words := s.next()
 		if len(piece) == 0 {
@@ -49,6 +50,10 @@ func (e *echo) Stream(ctx context.Context, q *Question, sink Sink) (Result, erro
 			return res, stopped(ctx)
 		}
 		res.Usage.OutputTokens += words
+		if model.clock && words > 0 {
+			at = stamped(at[:0], piece, time.Now())
+			piece = at
+		}
 		sink.Text(piece)
 	}
 	if s.limited() {

@@ -16,15 +16,16 @@ const (
 )
 
 // echoGrammar is what a user who mistyped a model gets to read.
-const echoGrammar = "echo, echo-<pace> (20ms, 0s; at most 10s), echo-<n>w (words), echo-<n>kb (KiB, at most 16384), or a mix like echo-5ms-200w"
+const echoGrammar = "echo, echo-<pace> (20ms, 0s; at most 10s), echo-<n>w (words), echo-<n>kb (KiB, at most 16384), echo-clock (words are the time), or a mix like echo-5ms-200w"
 
 var errEchoModel = errors.New("an echo model is " + echoGrammar)
 
 // echoModel is what an echo model's name says.
 type echoModel struct {
 	pace  time.Duration
-	words int // 0 = as many as the question has
-	bytes int // 0 = as many as the question has
+	words int  // 0 = as many as the question has
+	bytes int  // 0 = as many as the question has
+	clock bool // each word is the time at which it was said
 }
 
 // parseEchoModel reads the grammar of the package documentation.
@@ -41,6 +42,9 @@ func parseEchoModel(name string) (echoModel, error) {
 			return echoModel{}, errEchoModel
 		}
 	}
+	if m.clock && m.bytes > 0 { // which counts characters, and says several words at once
+		return echoModel{}, errEchoModel
+	}
 	if m.pace < 0 {
 		m.pace = echoPace
 	}
@@ -49,6 +53,11 @@ func parseEchoModel(name string) (echoModel, error) {
 
 // take reads one part; false where it is malformed, out of bounds or a repeat.
 func (m *echoModel) take(part string) bool {
+	if part == "clock" {
+		first := !m.clock
+		m.clock = true
+		return first
+	}
 	if n, ok := strings.CutSuffix(part, "kb"); ok {
 		kib := parseCount(n, maxEchoKiB)
 		if kib == 0 || m.sized() {

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"bytes"
+	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -83,6 +85,16 @@ func (s *speech) bounded(piece []byte, words int) ([]byte, int) {
 		}
 	}
 	return piece, words
+}
+
+// stamped appends piece, a word with white space around it, to b, with the Unix
+// time in microseconds in the word's place.
+func stamped(b, piece []byte, now time.Time) []byte {
+	word := bytes.TrimSpace(piece)
+	before, after, _ := bytes.Cut(piece, word)
+	b = append(b, before...)
+	b = strconv.AppendInt(b, now.UnixMicro(), 10)
+	return append(b, after...)
 }
 
 // limited tells whether maxTokens cut an answer that would have gone on.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,28 @@ func TestEchoAnswersTheLastUserMessage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "the question", e.text())
 	require.Equal(t, Result{Finish: protocol.FinishStop, Model: "echo-0s", Usage: &protocol.Usage{InputTokens: 6, OutputTokens: 2, Estimated: true}}, res)
+}
+
+// TestEchoClock: every word is the moment it was said, white space and counts
+// stay as they are.
+func TestEchoClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := ask(" a  żó\n")
+		q.Model = "echo-20ms-3w-clock"
+		began := time.Now().UnixMicro()
+		e, res, err := stream(t, testEcho(t), q)
+		require.NoError(t, err)
+		require.Equal(t, []string{
+			fmt.Sprintf(" %d  ", began), fmt.Sprintf("%d\n ", began+20_000), fmt.Sprintf(" %d", began+40_000),
+		}, e.pieces)
+		require.Equal(t, 3, res.Usage.OutputTokens)
+
+		q = ask("  ")
+		q.Model = "echo-clock"
+		e, _, err = stream(t, testEcho(t), q)
+		require.NoError(t, err)
+		require.Equal(t, "  ", e.text(), "there is no word to replace")
+	})
 }
 
 func TestEchoKiB(t *testing.T) {

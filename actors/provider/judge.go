@@ -81,13 +81,15 @@ func (v *verdict) decide() (protocol.Code, string) {
 		return protocol.ProviderRateLimited, sayNoCredit
 	case s == http.StatusTooManyRequests:
 		return protocol.ProviderRateLimited, "limits how much this key may ask: wait, then ask again."
+	case s == http.StatusRequestEntityTooLarge && v.status == http.StatusTooManyRequests:
+		return protocol.ProviderRejected, "takes no question of this size: it is larger than what this key may ask in a minute. Shorten it or begin a new conversation."
 	case s == http.StatusRequestEntityTooLarge, s == http.StatusRequestURITooLong: // a proxy's page, too
 		return protocol.ProviderRejected, sayTooLong
 	case v.unasked, v.html, s > 0 && s < 400:
 		return protocol.ProviderUnavailable, "did not answer with a stream: the operator should check providers.{name}.base_url."
 	case s >= googleCancelled, s == http.StatusRequestTimeout:
 		return protocol.ProviderUnavailable, "cannot answer now: ask again in a moment."
-	case s == http.StatusNotFound && v.vendor.noModel(), v.vendor.code == "model_not_found":
+	case s == http.StatusNotFound && (v.vendor.noModel() || v.vendor.param == "model"), v.vendor.code == "model_not_found":
 		return protocol.UnknownModel, "does not know the model " + quote(v.model) + ", or this key may not use it: ask for another one."
 	case v.vendor.tooLong():
 		return protocol.ProviderRejected, sayTooLong
@@ -132,6 +134,9 @@ func (v *verdict) fault(code protocol.Code, inside bool) Fault {
 		return FaultVendor
 	case s == http.StatusUnauthorized:
 		return FaultKeyRefused
+	case s == http.StatusRequestEntityTooLarge && v.status == http.StatusTooManyRequests, // another key may ask for more a minute,
+		s == http.StatusNotFound && v.status == http.StatusForbidden && v.vendor.code == "model_not_found": // or for this model
+		return FaultKeyDenied
 	case s == http.StatusTooManyRequests && v.vendor.noQuota: // of one model: any stranger can ask for one
 		return FaultLimited
 	case s == http.StatusPaymentRequired, s == http.StatusTooManyRequests && v.vendor.noCredit():

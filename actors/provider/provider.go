@@ -39,16 +39,20 @@
 // Its model name says how fast and how much:
 //
 //	model  = "echo" *( "-" part )        each kind of part at most once, in any order
-//	part   = pace / words / kib          words and kib exclude each other
+//	part   = pace / words / kib / clock  words and kib exclude each other, kib and clock too
 //	pace   = a time.ParseDuration        between two pieces, 0 to 10s; default 15ms
 //	words  = 1*DIGIT "w"                 exactly so many words, 1 to 1000000
 //	kib    = 1*DIGIT "kb"                exactly so many KiB, 1 to 16384
+//	clock  = "clock"                     each word is the time at which it was said
 //
 // "echo-5ms-200w" says the question again and again, one space between two
 // repetitions, for 200 words, a word every 5 ms. The kib form repeats the
 // question without anything between and ends at the last whole character that
 // fits. A piece is a word with the white space after it; only the kib form
-// without a pace ("echo-0s-64kb") says pieces of up to 4 KiB.
+// without a pace ("echo-0s-64kb") says pieces of up to 4 KiB. With clock each
+// word is replaced by the Unix time in microseconds at which it was said, so that
+// a client on the same machine can tell how long it was under way; such an answer
+// is never the same twice.
 package provider
 
 import (

@@ -25,6 +25,7 @@ type vendorError struct {
 	reason                     string // Google's word for a refused key and the like
 	retry                      int    // seconds, where Retry-After or the object itself says when to come back
 	noQuota                    bool   // what is asked for is not in the key's plan at all
+	flagged                    bool   // a moderator in between objects to the question
 }
 
 // Error implements error only so that an answer can return it; nothing prints it.
@@ -46,6 +47,9 @@ func parseVendorError(root gjson.Result) vendorError {
 	v := vendorError{code: o.Get("code").String(), kind: o.Get("type").String(), param: o.Get("param").String(), message: o.Get("message").String()}
 	if v.message == "" {
 		v.message = o.Get("detail").String()
+	}
+	if m := o.Get("metadata"); m.IsObject() { // https://openrouter.ai/docs/api/reference/errors-and-debugging
+		v.flagged = m.Get("reasons").IsArray() || m.Get("flagged_input").Exists()
 	}
 	v.takeGoogle(o)
 	return v
@@ -77,7 +81,7 @@ func (v vendorError) tooLong() bool {
 }
 
 func (v vendorError) filtered() bool {
-	return v.mentions("content_filter", "content_policy", "content management policy", "content filtering policy")
+	return v.flagged || v.mentions("content_filter", "content_policy", "content management policy", "content filtering policy")
 }
 
 func (v vendorError) noModel() bool {
@@ -99,14 +103,22 @@ func (v vendorError) noCredit() bool {
 }
 
 // meant is the status that an error should have had. Anthropic refuses an
-// account without credit, and one that it closed, as a bad request. Only how the
+// account without credit, and one that it closed, as a bad request; OpenAI a
+// question that no waiting makes smaller as one too many, and a model that is not
+// for this key as if the key were bad; OpenRouter what a moderator flagged. Only how the
 // sentence begins counts: what follows may repeat what a stranger asked, who
 // must not be able to take a key out of service.
 func (v vendorError) meant(status int) int {
-	if status = v.meantByGoogle(status); status != http.StatusBadRequest {
-		return status
-	}
+	status = v.meantByGoogle(status)
 	switch {
+	case status == http.StatusTooManyRequests && strings.HasPrefix(v.message, "Request too large for"):
+		return http.StatusRequestEntityTooLarge
+	case status == http.StatusForbidden && v.code == "model_not_found":
+		return http.StatusNotFound
+	case status == http.StatusForbidden && v.flagged:
+		return http.StatusBadRequest
+	case status != http.StatusBadRequest:
+		return status
 	case strings.HasPrefix(v.message, "Your credit balance is too low"),
 		strings.HasPrefix(v.message, "You have reached your specified API usage limits"):
 		return http.StatusPaymentRequired

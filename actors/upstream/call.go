@@ -16,6 +16,7 @@ type Call struct {
 
 	// Guarded by the line's mu.
 	ticket ticket
+	tries  bool // it is counted in its key's trying
 	over   bool
 }
 
@@ -50,9 +51,9 @@ func (c *Call) Accepted() {
 	l.accept(c)
 }
 
-// accept ends the trial of a call's key.
+// accept ends the trial of a call's key, where that is the one that tries it.
 func (l *Line) accept(c *Call) {
-	if !c.over && c.key != nil && c.key.trial {
+	if !c.over && c.tried() {
 		c.key.trial = false
 		l.settle(l.now()) // it has room for others again
 	}
@@ -82,6 +83,9 @@ func (c *Call) Done(o Outcome) {
 	}
 	c.over = true
 	l.inFlight--
+	if c.tried() && o.Kind == Good {
+		c.key.trial = false
+	}
 	if c.key != nil {
 		l.keys.release(c.key)
 	}
@@ -94,9 +98,6 @@ func (c *Call) Done(o Outcome) {
 func (l *Line) learn(c *Call, o Outcome, now time.Duration) {
 	switch o.Kind {
 	case Good:
-		if c.key != nil {
-			c.key.trial = false
-		}
 		l.dirty = l.breaker.good(&c.ticket) || l.dirty
 	case Failed, Unreached:
 		l.dirty = l.breaker.failed(now, &c.ticket, o.Kind == Unreached) || l.dirty

@@ -47,6 +47,7 @@ func (l *Line) admit(a *Ask, k *key, now time.Duration) *Call {
 	}
 	l.budget.entered(now)
 	c := &Call{line: l, key: k, model: a.Model, tag: l.settings.Tag, ticket: l.breaker.enter(now)}
+	c.try()
 	l.dirty = l.dirty || c.ticket.probe
 	return c
 }

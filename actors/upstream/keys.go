@@ -16,7 +16,8 @@ type key struct {
 	open     bool // scratch of one judgement: may be used and has room
 	inFlight int
 	active   bool // configured; an inactive one waits for its calls to end
-	trial    bool // it rested as a whole: until a call goes well it has one at a time
+	trial    bool // it rested as a whole: until a call goes well one at a time tries it
+	trying   int  // calls that do, and have not heard from the vendor
 }
 
 // keys are the configured keys in their order, and those that are not configured
@@ -91,6 +92,25 @@ func (ks *keys) take(k *key) {
 	k.inFlight++
 }
 
+// try marks a call that finds its key on trial. Those that are older, a long
+// answer under way, teach nothing about the key.
+func (c *Call) try() {
+	if c.key != nil && c.key.trial {
+		c.tries = true
+		c.key.trying++
+	}
+}
+
+// tried takes the mark off, where there was one: the vendor answered, or the call
+// is over.
+func (c *Call) tried() (marked bool) {
+	if marked = c.tries; marked {
+		c.tries = false
+		c.key.trying--
+	}
+	return marked
+}
+
 // release ends one call with k.
 func (ks *keys) release(k *key) {
 	k.inFlight--
@@ -123,7 +143,7 @@ func (ks *keys) survey(now time.Duration, tried []string, roomPerKey int, restOf
 			}
 			continue
 		}
-		if k.trial && k.inFlight > 0 {
+		if k.trial && k.trying > 0 {
 			s.next, s.why = min(s.next, now+probePause), WhyRefused
 			continue
 		}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -68,6 +69,18 @@ func (l *Line) Retry() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.budget.take(l.now())
+}
+
+// AllTried tells whether no key is left beside these.
+func (l *Line) AllTried(tried []string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.keys.active {
+		if !slices.Contains(tried, k.id) {
+			return false
+		}
+	}
+	return true
 }
 
 // now is the time of this line.

@@ -23,6 +23,10 @@ const defaultMaxPayload = 8 << 20
 // startTimeout bounds a start, which has nothing to wait for but the processor.
 const startTimeout = 10 * time.Second
 
+// writeDeadline bounds a write to a client. All of them are in this process:
+// one that does not read waits for a processor, and is not gone.
+const writeDeadline = time.Minute
+
 // Options of an embedded server. The zero value is useful.
 type Options struct {
 	Log        zerolog.Logger
@@ -41,11 +45,12 @@ func Start(o Options) (*Server, error) {
 		o.MaxPayload = defaultMaxPayload
 	}
 	s, err := server.NewServer(&server.Options{
-		ServerName: "troupe-embedded",
-		DontListen: true,
-		NoSigs:     true, // signals are the process's
-		NoLog:      true, // the bridge below is set by hand
-		MaxPayload: o.MaxPayload,
+		ServerName:    "troupe-embedded",
+		DontListen:    true,
+		NoSigs:        true, // signals are the process's
+		NoLog:         true, // the bridge below is set by hand
+		MaxPayload:    o.MaxPayload,
+		WriteDeadline: writeDeadline,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)

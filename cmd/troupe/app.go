@@ -12,8 +12,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/troupe-chat/troupe/actors"
+	"github.com/troupe-chat/troupe/actors/fault"
+	"github.com/troupe-chat/troupe/actors/pressure"
 	"github.com/troupe-chat/troupe/actors/provider"
 	"github.com/troupe-chat/troupe/actors/provider/faulty"
+	"github.com/troupe-chat/troupe/actors/trace"
 	"github.com/troupe-chat/troupe/bus"
 	"github.com/troupe-chat/troupe/bus/natsd"
 	"github.com/troupe-chat/troupe/config"
@@ -36,6 +39,7 @@ type appOptions struct {
 	Version string
 	Inject  actors.Injector // tests only
 	Nats    natsd.Options   // of the embedded server; tests only
+	Strain  pressure.Source // instead of what the runtime says; tests only
 }
 
 // app is one running Troupe, in any role: built whole, started in order, ended
@@ -44,12 +48,15 @@ type app struct {
 	role     string
 	log      zerolog.Logger
 	sys      *actors.System
+	traces   *trace.Tracer // nil: nothing is traced
 	registry *prometheus.Registry
 	nats     *natsd.Server
 	gateway  *gatewaySide
 	worker   *workerSide
-	vendors  []io.Closer    // of the providers that are asked now
-	faulty   *faulty.Server // nil unless faults are enabled
+	vendors  []io.Closer        // of the providers that are asked now
+	faulty   *faulty.Server     // nil unless faults are enabled
+	faults   *fault.Set         // likewise
+	unwatch  context.CancelFunc // no more looks how hard pressed the process is
 }
 
 // gatewaySide is the gateway's tree with its bus and its listeners.
@@ -77,7 +84,18 @@ const outgoingBytes = 64 << 20
 func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
 	a := &app{role: o.Role, log: o.Log, registry: prometheus.NewRegistry()}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.sys = actors.NewSystem(actors.SystemOptions{Log: o.Log, Metrics: actors.NewMetrics(a.registry), Inject: o.Inject})
+	a.traces, err = trace.New(trace.Options{Config: o.Config.Traces, Role: o.Role, Version: o.Version, Log: o.Log, Registry: a.registry})
+	if err != nil {
+		return nil, err
+	}
+	metrics := actors.NewMetrics(a.registry)
+	if a.faults, err = newFaults(o.Config.Faults, o.Log, metrics); err != nil {
+		return nil, err
+	}
+	a.sys = actors.NewSystem(actors.SystemOptions{Log: o.Log, Metrics: metrics, Inject: o.Inject, Faults: a.faults, Trace: a.traces})
+	if a.traces != nil {
+		a.sys.Go("trace export", a.traces.Run)
+	}
 	defer func() {
 		if err != nil {
 			a.stop(ctx)
@@ -100,12 +118,28 @@ func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
 		}
 	}
 	registerBus(a.registry, a.buses)
+	a.registerFleet()
+	a.watchPressure(o)
 	return a, nil
+}
+
+// watchPressure begins to look how hard pressed the process is, when all are
+// there who want to know.
+func (a *app) watchPressure(o appOptions) {
+	var watch context.Context
+	watch, a.unwatch = context.WithCancel(context.Background())
+	if o.Strain == nil {
+		o.Strain = pressure.NewRuntime()
+	}
+	if a.gateway != nil {
+		a.sys.OnRelief(a.gateway.server.CutSlowest)
+	}
+	a.sys.WatchPressure(watch, o.Config.Overload, o.Strain)
 }
 
 // connect opens one connection to the bus, embedded or external.
 func (a *app) connect(o appOptions, name string, up, down func()) (*bus.Bus, error) {
-	options := bus.Options{Name: "troupe-" + name, Log: o.Log.With().Str("role", name).Logger(), OnUp: up, OnDown: down}
+	options := bus.Options{Name: "troupe-" + name, Log: o.Log.With().Str("role", name).Logger(), OnUp: up, OnDown: down, Saboteur: saboteurOf(a.faults, name)}
 	if a.nats != nil {
 		options.InProcess = a.nats
 	}
@@ -156,7 +190,7 @@ func (a *app) startWorker(ctx context.Context, o appOptions) error {
 		return nil
 	}
 	w.server, err = transport.NewOperator(transport.OperatorOptions{
-		HTTP: o.Config.HTTP, WebSocket: o.Config.WebSocket, Worker: w.actors, Log: o.Log, Registry: a.registry, Version: o.Version,
+		HTTP: o.Config.HTTP, WebSocket: o.Config.WebSocket, Worker: w.actors, Log: o.Log, Tree: actors.NewTree(a.sys, a.role, nil), Registry: a.registry, Version: o.Version, Faults: faultDesk(a.faults),
 	})
 	if err != nil {
 		return err
@@ -190,7 +224,7 @@ func (a *app) startGateway(ctx context.Context, o appOptions) error {
 		g.actors.Meet(ctx)
 	}
 	g.server, err = transport.New(transport.Options{
-		HTTP: c.HTTP, WebSocket: c.WebSocket, Gateway: front{g.actors}, Log: o.Log, Registry: a.registry, Version: o.Version,
+		HTTP: c.HTTP, WebSocket: c.WebSocket, Gateway: front{g.actors}, Tree: actors.NewTree(a.sys, a.role, g.actors), Log: o.Log, Registry: a.registry, Version: o.Version, Faults: faultDesk(a.faults),
 	})
 	if err != nil {
 		return err
@@ -282,6 +316,7 @@ func (a *app) reload(c *config.Config) error {
 			return err
 		}
 	}
+	a.sys.SetPressure(c.Overload)
 	if a.gateway != nil {
 		a.gateway.actors.Reload(liveConfig(c))
 	}

@@ -63,7 +63,7 @@ func benchClients(b *testing.B, n int) []benchClient {
 	b.Helper()
 	c, _, err := config.Load(config.Sources{Env: []string{}, Args: []string{
 		"--http.listen=127.0.0.1:0", "--limits.connections.max=0", "--limits.sessions.max=0", "--limits.messages.max=0",
-		"--pool.max_per_ip=0", "--websocket.outbox_bytes=4194304",
+		"--pool.max_per_ip=0", "--websocket.outbox_bytes=4194304", "--overload.enabled=false", // what it can do at most, not what it should
 	}})
 	require.NoError(b, err)
 	a, err := newApp(b.Context(), appOptions{Role: roleServe, Config: c, Log: zerolog.Nop(), Version: "bench"})

@@ -72,5 +72,14 @@ func registerBus(r prometheus.Registerer, buses func() []*bus.Bus) {
 			}
 			return float64(n)
 		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "troupe_bus_reconnects_total", Help: "Times that a lost connection to NATS came back.",
+		}, func() float64 {
+			var n uint64
+			for _, b := range buses() {
+				n += b.Reconnects()
+			}
+			return float64(n)
+		}),
 	)
 }

@@ -63,13 +63,13 @@ func (c *chatCmd) Run(ctx context.Context, p *program) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	interrupts, stop := p.signals(os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	connected, err := dial(ctx, chatAddress(base, c.Session, c.Product), http.Header{})
 	if err != nil {
 		return tell(p.stderr, err)
 	}
 	defer connected.close()
+	interrupts, stop := p.signals(os.Interrupt, syscall.SIGTERM) // before, a signal ends the program as it ends any
+	defer stop()
 
 	v := &conversation{
 		ask:        question{Provider: c.Provider, Model: c.Model, System: c.System, Reasoning: c.Reasoning, key: key},

@@ -173,7 +173,7 @@ func (v *conversation) nextLine(ctx context.Context, lines <-chan string) (strin
 			if in.err != nil {
 				return "", in.err
 			}
-			if in.frame.Type == protocol.TypeError {
+			if in.frame.Type == protocol.TypeError && in.frame.For == "" { // a cancel that came too late has its answer
 				return "", in.frame.trouble()
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
@@ -24,6 +25,7 @@ type cli struct {
 	Worker  workerCmd  `cmd:"" help:"Run a worker: it asks model vendors and needs an external NATS."`
 	Chat    chatCmd    `cmd:"" help:"Ask a running troupe from the terminal."`
 	Check   checkCmd   `cmd:"" help:"Check a running troupe from the outside."`
+	Tree    treeCmd    `cmd:"" help:"Show the actors of a running troupe."`
 	Config  configCmd  `cmd:"" help:"Check, print or document the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -116,7 +118,7 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 // flag with a dot is a mistake, or part of a question.
 func takesKeys(args []string) bool {
 	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
-	return i < 0 || !slices.Contains([]string{"chat", "check", "version"}, args[i])
+	return i < 0 || !slices.Contains([]string{"chat", "check", "tree", "version"}, args[i])
 }
 
 const helpKeys = `Every key of the configuration is a flag, a variable and a line of the file: --pool.max_per_ip=5, TROUPE_POOL_MAX_PER_IP=5, "pool: {max_per_ip: 5}". "troupe config docs" lists them.`
@@ -226,12 +228,13 @@ func (p *program) serve(ctx context.Context, role string, file configFile, dev b
 	if err := files.Check(); err != nil {
 		return usageError{err}
 	}
-	log, setLevel := newLogger(p.stderr, l.config.Log)
+	log, output := newLogger(p.stderr, l.config.Log)
+	defer output.flush()
 	logWarnings(log, l.report)
 	for _, line := range l.widened {
 		log.Info().Msg("--dev: " + line)
 	}
-	ctx, stop := p.untilSignal(ctx, log)
+	ctx, stop := p.untilSignal(ctx, log, output.flush)
 	defer stop()
 	hangups, stopHangups := p.signals(syscall.SIGHUP)
 	defer stopHangups()
@@ -246,7 +249,7 @@ func (p *program) serve(ctx context.Context, role string, file configFile, dev b
 			return l.config, err
 		},
 		Hangup: hangups, Stdout: p.stdout, Stderr: p.stderr,
-		Log: log, SetLevel: setLevel, Version: version(),
+		Log: log, SetLevel: output.setLevel, Version: version(),
 	})
 	var usage usageError
 	switch {
@@ -265,9 +268,27 @@ func logWarnings(log zerolog.Logger, r *config.Report) {
 	}
 }
 
+// lastLines is what a second signal waits for the log: whoever reads it may have
+// stopped.
+const lastLines = 100 * time.Millisecond
+
+// atMost runs do, and returns when it has ended or after at most so long.
+func atMost(most time.Duration, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // whoever waits is about to end the process
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(most):
+	}
+}
+
 // untilSignal cancels the context at the first SIGINT or SIGTERM, which drains,
-// and ends the process at the second.
-func (p *program) untilSignal(ctx context.Context, log zerolog.Logger) (context.Context, func()) {
+// and ends the process at the second, as soon as the log is out.
+func (p *program) untilSignal(ctx context.Context, log zerolog.Logger, flush func()) (context.Context, func()) {
 	signals, stopSignals := p.signals(os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
@@ -285,6 +306,7 @@ func (p *program) untilSignal(ctx context.Context, log zerolog.Logger) (context.
 		}
 		select {
 		case <-signals:
+			atMost(lastLines, flush)
 			p.exit(1)
 		case <-over:
 		}

@@ -42,14 +42,14 @@ func TestLogFormats(t *testing.T) {
 
 func TestLevelChangesInDerivedLoggers(t *testing.T) {
 	var b bytes.Buffer
-	log, setLevel := newLogger(&b, config.LogConfig{Level: "warn", Format: "json"})
+	log, output := newLogger(&b, config.LogConfig{Level: "warn", Format: "json"})
 	derived := log.With().Str("connection", "c1").Logger()
 	derived.Info().Msg("one")
 	require.Empty(t, b.String())
-	setLevel(zerolog.DebugLevel)
+	output.setLevel(zerolog.DebugLevel)
 	derived.Debug().Msg("two")
 	require.Contains(t, b.String(), "two")
-	setLevel(zerolog.ErrorLevel)
+	output.setLevel(zerolog.ErrorLevel)
 	b.Reset()
 	derived.Warn().Msg("three")
 	require.Empty(t, b.String())

@@ -135,11 +135,12 @@ func TestDescriptors(t *testing.T) {
 func TestSignals(t *testing.T) {
 	signals := make(chan os.Signal)
 	exited := make(chan int, 1)
+	flushed := false
 	p := &program{
 		signals: func(...os.Signal) (<-chan os.Signal, func()) { return signals, func() {} },
 		exit:    func(code int) { exited <- code },
 	}
-	ctx, stop := p.untilSignal(t.Context(), zerolog.Nop())
+	ctx, stop := p.untilSignal(t.Context(), zerolog.Nop(), func() { flushed = true })
 	defer stop()
 	require.NoError(t, ctx.Err())
 	signals <- syscall.SIGTERM
@@ -148,4 +149,5 @@ func TestSignals(t *testing.T) {
 	require.Empty(t, exited, "the first signal drains")
 	signals <- os.Interrupt
 	require.Equal(t, 1, <-exited)
+	require.True(t, flushed, "the log is out before")
 }

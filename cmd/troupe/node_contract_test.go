@@ -171,6 +171,21 @@ func TestNodeWorkerContract(t *testing.T) {
 		require.Equal(t, "complete", end(goesOn, 39))
 	})
 
+	t.Run("a job is taken back", func(t *testing.T) {
+		back := func(job string, to uint64) { h.control("withdraw", "", to, map[string]any{"job": job}) }
+		back("job-back", 6310)
+		h.first(t, 6310, "missing")
+		h.job(6311, "job-back", nil)
+		h.job(6312, "job-kept", nil)
+		run := h.first(t, 6312, "accepted").Run
+		back("job-kept", 6313)
+		require.Equal(t, run, h.first(t, 6313, "accepted").Run)
+		require.Empty(t, h.said(6311), "it was given back before it came")
+		h.control("cancel", run, 6312, nil)
+		h.first(t, 6312, "cancelled")
+		h.control("ack", run, 6312, nil)
+	})
+
 	t.Run("find and probe", func(t *testing.T) {
 		secret := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 		h.job(100, "job-find", map[string]any{"name": "n7", "client_key": secret, "content": "aGFzaA=="})

@@ -35,6 +35,7 @@ func docServer(t *testing.T, log zerolog.Logger, flags ...string) string {
 // docServing runs a whole Troupe until the test ends.
 func docServing(t *testing.T, log zerolog.Logger, c *config.Config) string {
 	t.Helper()
+	c.Overload.Enabled = false // the machine of the tests may be busy
 	a, err := newApp(t.Context(), appOptions{Role: roleServe, Config: c, Log: log, Version: "test"})
 	require.NoError(t, err)
 	t.Cleanup(func() { a.stop(context.Background()) })

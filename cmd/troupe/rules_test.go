@@ -22,18 +22,22 @@ const module = "github.com/troupe-chat/troupe/"
 // always, besides these.
 func mayImport(room string) []string {
 	switch room {
-	case "transport/protocol", "transport/web", "actors/limit", "bus":
+	case "transport/protocol", "transport/web", "actors/limit", "actors/pressure", "actors/fault", "bus":
 		return nil
 	case "transport":
 		return []string{"transport/protocol", "transport/web"}
-	case "actors/provider", "actors/upstream":
+	case "actors/provider", "actors/upstream", "actors/trace":
 		return []string{"transport/protocol"}
 	case "actors":
-		return []string{"transport/protocol", "actors/limit", "actors/provider", "actors/upstream", "bus"}
+		return []string{"transport/protocol", "actors/fault", "actors/limit", "actors/pressure", "actors/provider", "actors/upstream", "actors/trace", "bus"}
 	case "config":
-		return []string{"transport", "transport/protocol", "actors", "actors/limit", "actors/provider", "bus"}
+		return []string{"transport", "transport/protocol", "actors", "actors/fault", "actors/limit", "actors/pressure", "actors/provider", "actors/trace", "bus"}
+	case "cmd/troupe-load/witness": // judges from outside: nothing of the server but how processes are started
+		return []string{"bus"}
+	case "cmd/troupe-fleet", "cmd/troupe-load":
+		return append(mayImport("cmd"), "cmd/troupe-load/witness")
 	default: // cmd: wiring, and whatever a benchmark needs
-		return []string{"config", "transport", "transport/protocol", "actors", "actors/limit", "actors/provider", "bus"}
+		return []string{"config", "transport", "transport/protocol", "actors", "actors/fault", "actors/limit", "actors/pressure", "actors/provider", "actors/trace", "bus"}
 	}
 }
 
@@ -42,17 +46,18 @@ func onlyUser() map[string][]string {
 	return map[string][]string{
 		"github.com/asynkron/protoactor-go": {"actors"},
 		"github.com/gobwas/ws":              {"transport", "cmd/troupe-bench"},
-		"github.com/nats-io/nats.go":        {"bus"},
-		"github.com/nats-io/nats-server/v2": {"bus"},
+		"github.com/nats-io/nats.go":        {"bus", "cmd/troupe-bench"},
+		"github.com/nats-io/nats-server/v2": {"bus", "cmd/troupe-bench"},
 		"github.com/knadh/koanf/v2":         {"config"},
-		"github.com/alecthomas/kong":        {"cmd/troupe"},
+		"github.com/alecthomas/kong":        {"cmd/troupe", "cmd/troupe-load"},
 		"github.com/tidwall/gjson":          {"actors/provider"},
+		"go.opentelemetry.io":               {"actors/trace"},
 	}
 }
 
 // rooms are the packages that imports are judged by, the longest first.
 func rooms() []string {
-	return []string{"transport/protocol", "transport/web", "actors/provider", "actors/upstream", "actors/limit", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe", "transport", "actors", "config", "bus"}
+	return []string{"transport/protocol", "transport/web", "actors/provider", "actors/upstream", "actors/trace", "actors/limit", "actors/pressure", "actors/fault", "cmd/troupe-bench", "cmd/troupe-fleet", "cmd/troupe-load/witness", "cmd/troupe-load", "cmd/troupe", "transport", "actors", "config", "bus"}
 }
 
 func roomOf(dir string) string {
@@ -68,10 +73,10 @@ func roomOf(dir string) string {
 // recover of its own.
 func goStatements() []string {
 	return []string{
+		"actors/crew.go",              // actors, whose mailboxes recover
 		"actors/system.go",            // System.run: the guarded way for every actor's helper
 		"bus/natsproc/child/child.go", // one a process
 		"bus/outgoing.go",             // the one sender
-		"cmd/troupe-fleet/crew.go",    // crew.start: the harness's guarded way
 		"cmd/troupe/chatcmd_conn.go",
 		"cmd/troupe/chatcmd_turn.go",
 		"cmd/troupe/cli.go",   // signals

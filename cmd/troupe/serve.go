@@ -27,6 +27,9 @@ func serve(ctx context.Context, p serveParams) error {
 	}
 	welcome(p.Stdout, a, p)
 	p.Log.Info().Str("role", p.Role).Str("version", p.Version).Msg("Troupe started")
+	if !collectorIsTuned() {
+		a.sys.Go("spare memory", func() { newSparing(p.Log).run(ctx) })
+	}
 	err = live(ctx, a, p)
 
 	timeout := p.Config.Worker.DrainTimeout
@@ -34,6 +37,7 @@ func serve(ctx context.Context, p serveParams) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	a.drain(drain)
+	a.flushTraces(drain)
 	a.stop(ctx)
 	p.Log.Info().Msg("Troupe stopped")
 	return err
@@ -101,6 +105,9 @@ func within(ctx context.Context, share time.Duration, step func(context.Context)
 // drain ends what lives here in order, until ctx ends: no new clients and jobs,
 // live runs to their end, every client told. It returns at most 550 ms after.
 func (a *app) drain(ctx context.Context) {
+	if a.faults != nil {
+		defer context.AfterFunc(ctx, a.faults.Close)() // what hangs on purpose does so until then
+	}
 	if server := a.server(); server != nil {
 		server.Drain()
 	}
@@ -167,7 +174,13 @@ func (w *workerSide) leave(ctx context.Context) error {
 
 // stop ends what is left. Parts that were never started are skipped.
 func (a *app) stop(ctx context.Context) {
+	if a.faults != nil {
+		a.faults.Close() // what hangs must not hold up the end
+	}
 	var errs []error
+	if a.unwatch != nil {
+		a.unwatch()
+	}
 	if g := a.gateway; g != nil {
 		if g.server != nil {
 			errs = append(errs, within(ctx, shareStop, g.server.Shutdown))
@@ -182,7 +195,7 @@ func (a *app) stop(ctx context.Context) {
 			errs = append(errs, within(ctx, shareStop, w.server.Shutdown))
 		}
 	}
-	errs = append(errs, closeAll(a.vendors), within(ctx, shareBus, a.closeBuses))
+	errs = append(errs, closeAll(a.vendors), within(ctx, shareBus, a.closeOutward))
 	if a.faulty != nil {
 		a.faulty.Close()
 	}
@@ -192,21 +205,35 @@ func (a *app) stop(ctx context.Context) {
 	a.leftovers(errors.Join(errs...))
 }
 
-// closeBuses closes all at once: a server that does not answer costs each of them
-// the whole of ctx.
-func (a *app) closeBuses(ctx context.Context) error {
-	all := a.buses()
-	errs := make([]error, len(all))
+// closeOutward closes every bus, and the way to the collector of traces, all at
+// once: a server that does not answer costs each of them the whole of ctx.
+func (a *app) closeOutward(ctx context.Context) error {
+	closes := []func(context.Context) error{a.traces.Close}
+	for _, b := range a.buses() {
+		closes = append(closes, b.Close)
+	}
+	errs := make([]error, len(closes))
 	var closing sync.WaitGroup
-	for i, b := range all {
+	for i, do := range closes {
 		closing.Add(1)
-		a.sys.Go("close bus", func() {
+		a.sys.Go("close", func() {
 			defer closing.Done()
-			errs[i] = b.Close(ctx)
+			errs[i] = do(ctx)
 		})
 	}
 	closing.Wait()
 	return errors.Join(errs...)
+}
+
+// flushMax is what traces may take of the time that a drain has left over.
+const flushMax = time.Second
+
+// flushTraces sends the spans of a drain that was over early. One that was not
+// has no time left for it: stop sends what it can.
+func (a *app) flushTraces(drain context.Context) {
+	ctx, cancel := context.WithTimeout(drain, flushMax)
+	defer cancel()
+	a.leftovers(a.traces.Flush(ctx))
 }
 
 func (a *app) leftovers(err error) {

@@ -177,6 +177,7 @@ over:
 	require.Equal(t, "x ", c.next().Content)
 	c.send(`{"type":"chat","id":"r2","content":"other"}`)
 	require.Equal(t, "INVALID_MESSAGE", c.next().Code)
+	require.Eventually(t, func() bool { return len(s.about(".chat.echo")) >= 2 }, 5*time.Second, time.Millisecond)
 	require.Len(t, s.about(".chat.echo"), 2)
 }
 

@@ -102,7 +102,8 @@ func TestLogIsOneLinePerEvent(t *testing.T) {
 	for _, format := range []string{"json", "console"} {
 		t.Run(format, func(t *testing.T) {
 			var out lockedBuffer
-			w := start(t, func(o *appOptions) { o.Log, _ = newLogger(&out, config.LogConfig{Level: "debug", Format: format}) })
+			log, output := newLogger(&out, config.LogConfig{Level: "debug", Format: format})
+			w := start(t, func(o *appOptions) { o.Log = log })
 			hostile := "a\n2026-01-01 FTL forged\r\n{\"level\":\"fatal\"}\x1b[31m\u2028\x00\x7f\xff"
 			c := w.dial("/ws/chat/" + url.PathEscape(hostile))
 			require.Equal(t, "INVALID_SESSION", c.next().Code)
@@ -123,6 +124,7 @@ func TestLogIsOneLinePerEvent(t *testing.T) {
 			c.next()
 			require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 			w.quiet(0)
+			output.flush()
 			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 			require.Greater(t, len(lines), 8)
 			for _, line := range lines {
@@ -229,14 +231,14 @@ func TestLibrariesLogNoValues(t *testing.T) {
 // A log at info says how each thing went, not what was said.
 func TestInfoIsALineForEachFact(t *testing.T) {
 	var out lockedBuffer
-	w := start(t, func(o *appOptions) {
-		o.Log, _ = newLogger(&out, config.LogConfig{Level: zerolog.LevelInfoValue, Format: "json"})
-	})
+	log, output := newLogger(&out, config.LogConfig{Level: zerolog.LevelInfoValue, Format: "json"})
+	w := start(t, func(o *appOptions) { o.Log = log })
 	c := w.dial("/ws/chat/s1")
 	c.send(`{"type":"chat","id":"x","content":"canary","model":"echo-0s-200w"}`)
 	c.answer()
 	require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 	w.quiet(0)
+	output.flush()
 	count := map[string]int{}
 	for line := range strings.Lines(out.String()) {
 		var m struct{ Message, Session, Run string }

@@ -44,6 +44,7 @@ func start(t *testing.T, change ...func(*appOptions)) *whole {
 	t.Helper()
 	c, _, err := config.Load(config.Sources{Args: []string{"--http.listen=127.0.0.1:0"}, Env: underTest()})
 	require.NoError(t, err)
+	c.Overload.Enabled = false // how busy the machine of the tests is decides nothing; see whole_overload_test.go
 	log := &lockedBuffer{}
 	o := appOptions{Role: roleServe, Config: c, Log: zerolog.New(log).Level(zerolog.DebugLevel), Version: "test"}
 	for _, f := range change {
@@ -59,7 +60,7 @@ func start(t *testing.T, change ...func(*appOptions)) *whole {
 	return w
 }
 
-// underTest is what the environment asks the tests to run with: make test-loop
+// underTest is what the environment asks the tests to run with: make test-reader
 // runs them a second time with the other reader.
 func underTest() []string {
 	if reader := os.Getenv("TROUPE_WEBSOCKET_READER"); reader != "" {

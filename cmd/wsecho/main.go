@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:9001", "host:port")
 	most := flags.Int("max", 16<<20, "bytes of one message, all fragments together")
-	reader := flags.String("reader", transport.ReaderGoroutine, "who reads: "+transport.ReaderGoroutine+" or "+transport.ReaderLoop)
+	reader := flags.String("reader", transport.ReaderAuto, "who reads: "+transport.ReaderGoroutine+", "+transport.ReaderLoop+" or, whichever is the default here, "+transport.ReaderAuto)
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

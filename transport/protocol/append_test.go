@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -256,16 +257,26 @@ func TestFrameAppendAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkFrameAppend(b *testing.B) {
-	for name, f := range map[string]Frame{
-		"unnamed chunk": {Type: TypeChunk, Text: []byte(" hello")},
-		"named chunk":   {Type: TypeChunk, Named: true, ID: "1", Seq: 1234, Text: []byte(" hello")},
-		"named error":   {Type: TypeError, Named: true, ID: "1", RunID: "r", Code: ShuttingDown, Message: "going away"},
+	text, answer := []byte("twenty bytes of text"), bytes.Repeat([]byte("twenty bytes of text"), 50)
+	for _, bb := range []struct {
+		name  string
+		frame Frame
+	}{
+		{"chunk/unnamed", Frame{Type: TypeChunk, Text: text}},
+		{"chunk/named", Frame{Type: TypeChunk, Named: true, ID: "1", Seq: 1234, Text: text}},
+		{"complete/unnamed", Frame{Type: TypeComplete, Text: answer}},
+		{"complete/named", Frame{
+			Type: TypeComplete, Named: true, ID: "1", RunID: "w1-run", Seq: 51, Text: answer, Finish: FinishStop,
+			Provider: "openai", Model: "gpt-4.1", Attempts: 1, Usage: &Usage{InputTokens: 12, OutputTokens: 250},
+		}},
+		{"error/named", Frame{Type: TypeError, Named: true, ID: "1", RunID: "w1-run", Code: ShuttingDown, Message: "going away"}},
 	} {
-		b.Run(name, func(b *testing.B) {
-			dst := make([]byte, 0, 512)
+		b.Run(bb.name, func(b *testing.B) {
+			dst := bb.frame.Append(nil)
+			b.SetBytes(int64(len(dst)))
 			b.ReportAllocs()
 			for b.Loop() {
-				dst = f.Append(dst[:0])
+				dst = bb.frame.Append(dst[:0])
 			}
 		})
 	}

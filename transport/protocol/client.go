@@ -22,11 +22,15 @@ func (k Kind) String() string {
 // It is set once, before the connection's actor starts, and never changes.
 type Client struct {
 	Connection string // server-made id, safe in logs
-	Kind       Kind
 	Address    string // the key of every limit: an IPv4 address, or an IPv6 /64 network
 	Session    string // the session_id of the URL, not yet validated
-	NewSession bool   // HTTP only: the client sent no session_id, the server made one up
 	Product    string // the product_id of the URL, not yet validated
-	Customer   bool   // came in by the customer address
 	Origin     string // for logs only; judged before the upgrade
+	Kind       Kind
+	NewSession bool // HTTP only: the client sent no session_id, the server made one up
+	Customer   bool // came in by the customer address
+	Asks       bool // HTTP only: the exchange asks a question that has no run yet
+	Proxy      bool // Address is a trusted proxy's own: whoever asks through it is not known
+
+	Trace *TraceParent // of the request that opened it; nil where it named none
 }

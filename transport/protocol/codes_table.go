@@ -41,7 +41,9 @@ func table() [32]Info {
 		{RunNotFound, 404, open, false, "Ask again with a new chat: the run is unknown, expired or not yours."},
 
 		{NoWorkers, 503, open, true, "Start a worker that serves this provider, or ask for another provider."},
-		{Overloaded, 503, open, true, "Try again after retry_after seconds, or add workers."},
+		// A question that ends OVERLOADED leaves the socket open; 1013 is for a
+		// connection that was not taken.
+		{Overloaded, 503, tryLater, true, "Try again after retry_after seconds, or add workers."},
 		{BusUnavailable, 503, open, true, "Try again shortly; the operator should check that NATS is reachable at bus.url."},
 
 		{ProviderUnauthorized, 401, open, false, "Send a valid key in api_keys, or set one in the provider's api_keys on the server."},

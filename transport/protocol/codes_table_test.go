@@ -29,7 +29,7 @@ RUN_IN_PROGRESS           409 0    yes
 NO_ACTIVE_RUN             409 0    no
 RUN_NOT_FOUND             404 0    no
 NO_WORKERS                503 0    yes
-OVERLOADED                503 0    yes
+OVERLOADED                503 1013 yes
 BUS_UNAVAILABLE           503 0    yes
 PROVIDER_UNAUTHORIZED     401 0    no
 PROVIDER_RATE_LIMITED     429 0    yes

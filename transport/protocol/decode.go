@@ -115,6 +115,7 @@ func (r *reader) chat(f *fields) *Chat {
 		MaxTokens:    r.maxTokens(f[fieldMaxTokens]),
 		OnDisconnect: r.onDisconnect(f[fieldOnDisconnect]),
 		Reasoning:    r.flag(fieldReasoning, f[fieldReasoning]),
+		Trace:        r.traceParent(f[fieldTraceParent]),
 	}
 	c.Keys = r.keys(f[fieldKeys]) // last: nothing can fail any more and leave them unwiped
 	return c

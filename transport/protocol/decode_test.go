@@ -331,16 +331,17 @@ func TestDecodeHTTPChat(t *testing.T) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	for name, data := range map[string]string{
-		"small":  `{"type":"chat","content":"Hello AI","provider":"openai","model":"gpt-4.1","api_keys":{"openai":"sk-1234567890"}}`,
-		"cancel": `{"type":"cancel","id":"1"}`,
-		"long":   `{"type":"chat","id":"1","messages":[` + strings.Repeat(`{"role":"user","content":"`+strings.Repeat("word ", 100)+`"},`, 99) + `{"role":"user","content":"x"}],"content":"x"}`,
+	for _, bb := range []struct{ name, data string }{
+		{"chat/small", `{"type":"chat","content":"Hello AI","provider":"openai","model":"gpt-4.1","api_keys":{"openai":"sk-1234567890"}}`},
+		{"chat/messages=100", `{"type":"chat","id":"1","messages":[` + strings.Repeat(`{"role":"user","content":"`+strings.Repeat("word ", 100)+`"},`, 99) + `{"role":"user","content":"x"}],"content":"x"}`},
+		{"cancel", `{"type":"cancel","id":"1"}`},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(bb.name, func(b *testing.B) {
+			data := []byte(bb.data)
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				Decode([]byte(data), Bounds{})
+				Decode(data, Bounds{})
 			}
 		})
 	}

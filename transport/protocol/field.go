@@ -20,6 +20,7 @@ const (
 	fieldMaxTokens
 	fieldOnDisconnect
 	fieldReasoning
+	fieldTraceParent
 	fieldRunID
 	fieldAfter
 	fieldSession
@@ -50,6 +51,7 @@ func fieldNames() [fieldCount]string {
 		fieldMaxTokens:    "max_tokens",
 		fieldOnDisconnect: "on_disconnect",
 		fieldReasoning:    "reasoning",
+		fieldTraceParent:  "traceparent",
 		fieldRunID:        "run_id",
 		fieldAfter:        "after",
 		fieldSession:      "session_id",

@@ -37,9 +37,10 @@ type Chat struct {
 	HasMessages  bool      // true where the client sent the field, also as []
 	System       string
 	Temperature  *float64
-	MaxTokens    int    // 0 = not sent
-	OnDisconnect string // empty = not sent
-	Reasoning    bool   // show what the model thinks aloud, where the turn is named
+	MaxTokens    int          // 0 = not sent
+	OnDisconnect string       // empty = not sent
+	Reasoning    bool         // show what the model thinks aloud, where the turn is named
+	Trace        *TraceParent // of the client; nil where it sent none
 }
 
 // TakeKey hands out the one key that is needed and destroys all the others.

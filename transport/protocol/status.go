@@ -7,6 +7,8 @@ type Health struct {
 	Bus     string `json:"bus"` // ok, down
 	Workers int    `json:"workers"`
 	Limiter string `json:"limiter"` // ok, fallback
+	// Pressure is how hard pressed the process is, 1 to 3; left out while calm.
+	Pressure int `json:"pressure,omitempty"`
 }
 
 // RoleWorker tells a worker's own health from a gateway's.
@@ -21,6 +23,7 @@ type WorkerHealth struct {
 	Bus      string `json:"bus"` // ok, down
 	Active   int    `json:"active"`
 	Capacity int    `json:"capacity"`
+	Pressure int    `json:"pressure,omitempty"` // 1 to 3; left out while calm
 }
 
 // Offer is one provider that live workers serve now (GET /api/providers).
@@ -44,6 +47,7 @@ type Status struct {
 	ConnectionPool   PoolStatus      `json:"connection_pool"`
 	WebSocketManager ManagerStatus   `json:"websocket_manager"`
 	Runs             RunsStatus      `json:"runs"`
+	Pressure         PressureStatus  `json:"pressure"`
 	Gateways         []GatewayStatus `json:"gateways"`
 	Workers          []WorkerStatus  `json:"workers"`
 	Actors           ActorsStatus    `json:"actors"`
@@ -56,8 +60,11 @@ type LimiterStatus struct {
 	ConnectionLimit string       `json:"connection_limit"` // "50 connections per 5 minutes" or "off"
 	MessageLimit    string       `json:"message_limit"`
 	SessionLimit    string       `json:"session_limit"`
-	State           string       `json:"state"` // ok, fallback
-	Scope           string       `json:"scope"` // gateway
+	State           string       `json:"state"`         // ok, fallback
+	Factor          float64      `json:"factor"`        // what is left of the limits under pressure: 0.5 to 1
+	Why             string       `json:"why,omitempty"` // why it is not 1
+	Offenders       int          `json:"offenders"`     // keys of addresses that broke rules lately
+	Scope           string       `json:"scope"`         // gateway
 }
 
 // LimiterStats counts decisions since the start.
@@ -93,6 +100,16 @@ type RunsStatus struct {
 	Completed uint64 `json:"completed"`
 	Cancelled uint64 `json:"cancelled"`
 	Failed    uint64 `json:"failed"`
+}
+
+// PressureStatus is how hard pressed the process is that answers.
+type PressureStatus struct {
+	Stage       int    `json:"stage"`              // 0 calm, 1 no new questions, 2 no new connections, 3 slow readers are cut
+	Why         string `json:"why,omitempty"`      // memory, lag
+	Since       string `json:"since,omitempty"`    // when the stage last changed, RFC 3339
+	Memory      uint64 `json:"memory_bytes"`       // that no collection would free
+	MemoryLimit uint64 `json:"memory_limit_bytes"` // GOMEMLIMIT; 0 = there is none, and memory plays no part
+	LagMS       int64  `json:"lag_ms"`
 }
 
 // GatewayStatus is one live gateway, as its last beat told.
