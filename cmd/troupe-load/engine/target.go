@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
+)
+
+// target is where the sockets go.
+type target struct {
+	url     *url.URL
+	host    string // as in the Host header
+	address string // ip:port, looked up once
+	tls     *tls.Config
+	path    string // with {{session}}
+	extra   string // header lines
+	proto   string
+	sources []netip.Addr
+	timeout time.Duration
+}
+
+// newTarget reads the address and looks its host up.
+func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*target, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return nil, fmt.Errorf("--url %q: give an address like ws://127.0.0.1:8000 or wss://chat.example.com", address)
+	}
+	t := &target{url: u, host: u.Host, proto: s.Subprotocol, timeout: time.Duration(s.Timeouts.Handshake)}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	}
+	ips, err := new(net.Resolver).LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil || len(ips) == 0 {
+		return nil, fmt.Errorf("--url %s: cannot look up %s: %w", address, u.Hostname(), err)
+	}
+	t.address = net.JoinHostPort(ips[0].Unmap().String(), port)
+	if u.Scheme == "wss" {
+		t.tls = &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: s.InsecureTLS, NextProtos: []string{"http/1.1"}}
+	}
+	t.path = strings.TrimSuffix(u.EscapedPath(), "/") + s.Path
+	if t.path == "" {
+		t.path = "/"
+	}
+	if u.RawQuery != "" && !strings.Contains(t.path, "?") {
+		t.path += "?" + u.RawQuery
+	}
+	if t.sources, err = scenario.Sources(s.SourceAddresses); err != nil {
+		return nil, err
+	}
+	t.extra, err = headerLines(s.Headers)
+	return t, err
+}
+
+func headerLines(headers map[string]string) (string, error) {
+	var b strings.Builder
+	for name, value := range headers {
+		if name == "" || strings.ContainsAny(name, " :\r\n") || strings.ContainsAny(value, "\r\n") {
+			return "", fmt.Errorf("headers: %q is no header", name)
+		}
+		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+	}
+	return b.String(), nil
+}
+
+// dial opens a connection from the source address that is client n's.
+func (t *target) dial(ctx context.Context, n, receiveBuffer int) (net.Conn, error) {
+	d := net.Dialer{Control: dialControl(len(t.sources) > 0, receiveBuffer), KeepAlive: -1}
+	if len(t.sources) > 0 {
+		d.LocalAddr = &net.TCPAddr{IP: t.sources[n%len(t.sources)].AsSlice()}
+	}
+	nc, err := d.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, err
+	}
+	if t.tls == nil {
+		return nc, nil
+	}
+	secure := tls.Client(nc, t.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
+	return secure, nil
+}
+
+// loopback tells whether server and tool share a machine.
+func (t *target) loopback() bool {
+	a, err := netip.ParseAddrPort(t.address)
+	return err == nil && a.Addr().IsLoopback()
+}
+
+// http returns the address of a path on the same host, by HTTP.
+func (t *target) http(path string) string {
+	scheme := "http"
+	if t.tls != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + t.host + path
+}
