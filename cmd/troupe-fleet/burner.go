@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-chat/troupe/bus/natsproc/child"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // burnWord makes this program a burner: it is given alone, by startBurners, and
@@ -24,17 +25,17 @@ func asBurner(args []string) bool { return slices.Equal(args, []string{burnWord}
 // that dies. It returns what went wrong in the watch over in.
 func burn(in io.Reader) (problems []string) {
 	var over atomic.Bool
-	var watch crew
-	watch.start("parent's watch", func() {
+	var watch crew.Crew
+	watch.Start("parent's watch", func() {
 		defer over.Store(true)
 		if _, err := io.Copy(io.Discard, in); err != nil {
-			watch.fail(fmt.Sprintf("the parent cannot be watched: %v", err))
+			watch.Fail("the parent cannot be watched: %v", err)
 		}
 	})
 	for !over.Load() { // the load itself
 	}
-	watch.wait()
-	return watch.failed()
+	watch.Wait()
+	return watch.Failures()
 }
 
 // burners are processes that never rest. They belong to one goroutine.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // parentEnv makes this test binary a parent that starts burners and waits.
@@ -83,7 +85,7 @@ func TestBurnersBurn(t *testing.T) {
 	b, err := startBurners(2)
 	require.NoError(t, err)
 	t.Cleanup(b.kill)
-	require.True(t, sleep(t.Context(), time.Second))
+	require.True(t, crew.Sleep(t.Context(), time.Second))
 	l, err := b.stop(1)
 	require.NoError(t, err)
 	require.Equal(t, 2, l.Burners)

@@ -6,16 +6,30 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/answer"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
 )
 
 // caller is what the clients of a fleet share. It knows addresses, and nothing
 // of the server's code.
 type caller struct {
-	http    *http.Client
-	ledger  *ledger
+	ledger  follow.Ledger
 	address func(gateway string) string // http://host:port
 	numbers *atomic.Int64               // of questions
 	userKey string                      // a key of the user's own, for some
+}
+
+// visitor is who opens sockets: a session, and the address that limits know it by.
+type visitor struct {
+	Session string
+	Address string
+}
+
+// dial opens a socket of a visitor at a gateway.
+func (c *caller) dial(ctx context.Context, gateway string, v visitor) (*follow.Socket, error) {
+	return c.ledger.Dial(ctx, follow.Gateway{Name: gateway, URL: c.address(gateway)}, v.Session, http.Header{"X-Forwarded-For": {v.Address}})
 }
 
 // cancelWhen is how a client stops its answer.
@@ -34,7 +48,7 @@ type plan struct {
 	Home    string   // the gateway it asks first
 	Others  []string // where it goes when its socket died, in turn with home
 	Start   time.Duration
-	Ask     asked // N is given when it is asked
+	Ask     answer.Question // N is given when it is asked
 	Policy  string
 	Cancel  cancelWhen
 	After   int // chunks before a cancel
@@ -49,38 +63,38 @@ type client struct {
 	*caller
 	plan plan
 	rng  *rand.Rand
-	crew *crew
+	crew *crew.Crew
 
 	tries int // sockets dialled: alternates the gateways
 	turns []*turn
 }
 
-func newClient(c *caller, p plan, crew *crew) *client {
-	return &client{caller: c, plan: p, rng: rand.New(rand.NewPCG(p.Seed, 1)), crew: crew}
+func newClient(c *caller, p plan, team *crew.Crew) *client {
+	return &client{caller: c, plan: p, rng: rand.New(rand.NewPCG(p.Seed, 1)), crew: team}
 }
 
 // run asks until the question has an answer or an honest error, and returns what
 // was seen: one turn per question, since one whose socket died before it was
 // accepted is asked again as a new one.
 func (c *client) run(ctx context.Context) {
-	if !sleep(ctx, c.plan.Start) {
+	if !crew.Sleep(ctx, c.plan.Start) {
 		return
 	}
 	again := 0
-	for backoff := newBackoff(c.rng); ; {
+	for backoff := follow.NewBackoff(c.rng); ; {
 		f := c.question(again)
 		f.follow(ctx)
 		c.turns = append(c.turns, f.turn)
-		if !f.askAgain {
+		if !f.refused && f.turn.GaveUp != follow.Replaced {
 			return
 		}
 		if ctx.Err() != nil {
 			f.turn.GaveUp = giveUpDeadline
 			return
 		}
-		f.turn.Replaced = true
+		f.turn.GaveUp, f.turn.Replaced = "", true
 		again = f.turn.Ask.N
-		if !sleep(ctx, max(f.wait, backoff.next())) {
+		if !crew.Sleep(ctx, max(f.Wait, backoff.Next())) {
 			return
 		}
 	}
@@ -89,10 +103,11 @@ func (c *client) run(ctx context.Context) {
 func (c *client) question(again int) *follower {
 	a := c.plan.Ask
 	a.N = int(c.numbers.Add(1))
-	return &follower{
-		client: c, backoff: newBackoff(c.rng),
-		turn: &turn{Ask: a, ID: "1", Again: again, Policy: c.plan.Policy, Cancel: c.plan.Cancel != cancelNever, Asked: time.Now()},
-	}
+	f := newFollower(c, &turn{
+		Turn: follow.Turn{ID: "1", Asked: time.Now()}, Ask: a, Again: again, Policy: c.plan.Policy, Cancel: c.plan.Cancel != cancelNever,
+	})
+	f.Chat = f.chat()
+	return f
 }
 
 // gateway is where the next socket goes: home first, then in turn.
@@ -102,19 +117,3 @@ func (c *client) gateway() string {
 	c.tries++
 	return g
 }
-
-// backoff doubles from 50 ms to 2 s, with full jitter.
-type backoff struct {
-	rng *rand.Rand
-	at  time.Duration
-}
-
-func newBackoff(rng *rand.Rand) *backoff { return &backoff{rng: rng, at: 50 * time.Millisecond} }
-
-func (b *backoff) next() time.Duration {
-	d := time.Duration(b.rng.Int64N(int64(b.at))) + time.Millisecond
-	b.at = min(2*b.at, 2*time.Second)
-	return d
-}
-
-func (b *backoff) reset() { b.at = 50 * time.Millisecond }

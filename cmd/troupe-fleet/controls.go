@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/answer"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
 )
 
 // control forges one thing in a copy of evidence, such that exactly one
@@ -69,10 +73,10 @@ func streamed(e *evidence) (w *view, v *verdict) {
 	for i := range v.views {
 		t := &v.views[i]
 		list := v.calls[t.Ask.N]
-		if t.outcome() != typeComplete || len(list) != 1 || len(t.Sockets) != 1 || len(t.Frames) < 6 {
+		if t.outcome() != frames.Complete || len(list) != 1 || len(t.Sockets) != 1 || len(t.Frames) < 6 {
 			continue
 		}
-		if !v.disturbed(list[0].Start.Add(-recovery), list[0].End, separating(), append(t.gateways(), list[0].Worker)...) {
+		if !v.disturbed(list[0].Start.Add(-recovery), list[0].End, separating(), append(t.Gateways(), list[0].Worker)...) {
 			return t, v
 		}
 	}
@@ -93,7 +97,7 @@ func dropChunk(e *evidence) bool {
 	if w == nil {
 		return false
 	}
-	i := slices.IndexFunc(w.bodies, func(b body) bool { return b.Type == typeChunk })
+	i := slices.IndexFunc(w.bodies, func(b frames.Body) bool { return b.Type == frames.Chunk })
 	w.turn.Frames = slices.Delete(w.turn.Frames, i, i+1)
 	return i >= 0
 }
@@ -112,7 +116,7 @@ func leakCall(e *evidence) bool {
 	if len(e.Calls) == 0 {
 		return false
 	}
-	e.Calls[0].End, e.Calls[0].How = time.Time{}, "open"
+	e.Calls[0].End = time.Time{}
 	return true
 }
 
@@ -171,8 +175,18 @@ func mixText(e *evidence) bool {
 	if w == nil {
 		return false
 	}
-	i := slices.IndexFunc(w.bodies, func(b body) bool { return b.Type == typeChunk })
-	other := asked{N: w.Ask.N + 1}
-	w.turn.Frames[i] = w.turn.Frames[i].with(func(b *body) { b.Content = other.chunk(1) })
+	i := slices.IndexFunc(w.bodies, func(b frames.Body) bool { return b.Type == frames.Chunk })
+	other := answer.Question{N: w.Ask.N + 1}
+	w.turn.Frames[i] = w.turn.Frames[i].with(func(b *frames.Body) { b.Content = other.Piece(1) })
 	return true
+}
+
+// with replaces the message of a frame.
+func (f frame) with(change func(*frames.Body)) frame {
+	b := frames.Parse(f.Raw)
+	change(&b)
+	if raw, err := json.Marshal(b); err == nil {
+		f.Raw = raw
+	}
+	return f
 }

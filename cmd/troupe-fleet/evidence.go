@@ -5,26 +5,32 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/answer"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/flood"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/proc"
 )
 
 // evidence is all that one round saw from outside. The oracle reads nothing
 // else, so a verdict can be repeated from its JSON.
 type evidence struct {
-	Scenario  string      `json:"scenario"`
-	Seeds     []uint64    `json:"seeds"`
-	Rules     rules       `json:"rules"`
-	Turns     []*turn     `json:"turns"`
-	Calls     []call      `json:"calls"`
-	Harms     []harm      `json:"harms"`
-	Floods    []flood     `json:"floods"`
-	Crowds    []crowd     `json:"crowds,omitempty"`
-	Loads     []load      `json:"loads,omitempty"`
-	Samples   []sample    `json:"samples"`
-	Baselines []reading   `json:"baselines"`
-	Settled   []reading   `json:"settled"`
-	Sinks     []sink      `json:"sinks"`
-	Strange   []string    `json:"strange,omitempty"` // requests at the vendor that no worker should make
-	Tampered  []tampering `json:"tampered,omitempty"`
+	Scenario  string         `json:"scenario"`
+	Seeds     []uint64       `json:"seeds"`
+	Rules     rules          `json:"rules"`
+	Turns     []*turn        `json:"turns"`
+	Calls     []mimic.Call   `json:"calls"`
+	Harms     []harm         `json:"harms"`
+	Floods    []flood.Flood  `json:"floods"`
+	Crowds    []crowd        `json:"crowds,omitempty"`
+	Loads     []load         `json:"loads,omitempty"`
+	Samples   []sample       `json:"samples"`
+	Baselines []proc.Reading `json:"baselines"`
+	Settled   []proc.Reading `json:"settled"`
+	Sinks     []proc.Sink    `json:"sinks"`
+	Strange   []string       `json:"strange,omitempty"` // requests at the vendor that no worker should make
+	Tampered  []tampering    `json:"tampered,omitempty"`
 }
 
 // rules are the bounds that the fleet was started with.
@@ -38,36 +44,14 @@ type rules struct {
 
 // turn is one client's view of one question, from its first socket to its last.
 type turn struct {
-	Ask      asked     `json:"ask"`
-	ID       string    `json:"id"`
-	Again    int       `json:"again,omitempty"`  // the question that this one was asked in place of
-	Second   bool      `json:"second,omitempty"` // follows somebody else's run from a socket of its own
-	Policy   string    `json:"policy"`           // on_disconnect
-	Cancel   bool      `json:"cancel,omitempty"` // it meant to cancel
-	Asked    time.Time `json:"asked"`
-	Stopped  time.Time `json:"stopped,omitzero"` // when it said cancel
-	Sockets  []socket  `json:"sockets"`
-	Resumes  []resume  `json:"resumes,omitempty"`
-	Frames   []frame   `json:"frames"`
-	GaveUp   string    `json:"gave_up,omitempty"` // a code, or deadline
-	Replaced bool      `json:"replaced,omitempty"`
-}
-
-// socket is one WebSocket of a turn.
-type socket struct {
-	Gateway string    `json:"gateway"`
-	Opened  time.Time `json:"opened"`
-	Closed  time.Time `json:"closed"`
-	Why     string    `json:"why"`
-	Own     bool      `json:"own"` // the client itself closed it
-}
-
-// resume is one request to follow a run again.
-type resume struct {
-	At     time.Time `json:"at"`
-	Socket int       `json:"socket"`
-	Run    string    `json:"run"`
-	After  uint64    `json:"after"`
+	follow.Turn
+	Ask      answer.Question `json:"ask"`
+	Again    int             `json:"again,omitempty"`  // the question that this one was asked in place of
+	Second   bool            `json:"second,omitempty"` // follows somebody else's run from a socket of its own
+	Policy   string          `json:"policy"`           // on_disconnect
+	Cancel   bool            `json:"cancel,omitempty"` // it meant to cancel
+	Frames   []frame         `json:"frames"`
+	Replaced bool            `json:"replaced,omitempty"`
 }
 
 // frame is one message as it came.
@@ -75,17 +59,6 @@ type frame struct {
 	At     time.Time       `json:"at"`
 	Socket int             `json:"socket"`
 	Raw    json.RawMessage `json:"raw"`
-}
-
-// call is one request at the vendor. An End of zero is a call that is open.
-type call struct {
-	N      int       `json:"n"`
-	Worker string    `json:"worker"`
-	Start  time.Time `json:"start"`
-	End    time.Time `json:"end,omitzero"`
-	How    string    `json:"how"` // done, closed by the worker, refused
-	Chunks int       `json:"chunks"`
-	Ask    asked     `json:"ask"`
 }
 
 // harm is what was done to whom.
@@ -133,21 +106,6 @@ func (l load) String() string {
 	return fmt.Sprintf("%d burners got %.0f %% of %d CPUs for %s", l.Burners, 100*l.share(), l.CPUs, l.To.Sub(l.From).Round(100*time.Millisecond))
 }
 
-// flood is one socket that asks faster than its limit.
-type flood struct {
-	Gateway string      `json:"gateway"`
-	Life    int         `json:"life"` // of the gateway: a restart forgets its windows
-	Asks    []admission `json:"asks"`
-}
-
-// admission is one question of a flood and what was decided about it.
-type admission struct {
-	N        int       `json:"n"`
-	Sent     time.Time `json:"sent"`
-	Answered time.Time `json:"answered,omitzero"`
-	Admitted bool      `json:"admitted"`
-}
-
 // sample is what was true at one moment under load. Only a quiet one, in which
 // nothing opened or closed at the harness, is compared exactly.
 type sample struct {
@@ -158,24 +116,6 @@ type sample struct {
 	Runs    int            `json:"runs"`    // live ones, all workers together
 	Calls   int            `json:"calls"`   // open ones at the vendor
 	Known   bool           `json:"known"`   // every worker was asked, and no call began or ended meanwhile
-}
-
-// reading is the size of one process.
-type reading struct {
-	Process     string    `json:"process"`
-	Life        int       `json:"life"`
-	At          time.Time `json:"at"`
-	Goroutines  int       `json:"goroutines"`
-	Descriptors int       `json:"descriptors"`
-	Connections int       `json:"connections"`
-	Slots       int       `json:"slots"`
-	Runs        int       `json:"runs"`
-}
-
-// sink is a text in which no key may be.
-type sink struct {
-	Name string `json:"name"`
-	Text string `json:"-"`
 }
 
 // tampering is what one wire did to the messages on it.
@@ -194,10 +134,7 @@ func (e *evidence) clone() *evidence {
 		c.Turns[i] = &copied
 	}
 	c.Calls = slices.Clone(e.Calls)
-	c.Floods = slices.Clone(e.Floods)
-	for i := range c.Floods {
-		c.Floods[i].Asks = slices.Clone(e.Floods[i].Asks)
-	}
+	c.Floods = flood.Clone(e.Floods)
 	c.Settled = slices.Clone(e.Settled)
 	c.Sinks = slices.Clone(e.Sinks)
 	return &c

@@ -3,6 +3,10 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 )
 
 // fullShare is what burners get at least of a machine that they fill: they are
@@ -29,7 +33,7 @@ func (v *verdict) expect(w *view, format string, args ...any) {
 // allComplete: every answer was told to its end.
 func allComplete(v *verdict) {
 	for i := range v.views {
-		if w := &v.views[i]; w.final() && !w.Cancel && w.outcome() != typeComplete {
+		if w := &v.views[i]; w.final() && !w.Cancel && w.outcome() != frames.Complete {
 			v.expect(w, "ended %s %s", w.outcome(), w.code())
 		}
 	}
@@ -39,7 +43,7 @@ func allComplete(v *verdict) {
 // their sockets.
 func allButLeaversComplete(v *verdict) {
 	for i := range v.views {
-		if w := &v.views[i]; w.final() && w.Policy != policyCancel && w.outcome() != typeComplete {
+		if w := &v.views[i]; w.final() && w.Policy != policyCancel && w.outcome() != frames.Complete {
 			v.expect(w, "ended %s %s", w.outcome(), w.code())
 		}
 	}
@@ -57,7 +61,7 @@ func honestEnds(v *verdict) {
 // noError: nothing failed and nothing had to be asked again.
 func noError(v *verdict) {
 	for i := range v.views {
-		if w := &v.views[i]; w.outcome() == typeError || w.Replaced {
+		if w := &v.views[i]; w.outcome() == frames.Error || w.Replaced {
 			v.expect(w, "ended %s %s, asked again: %t", w.outcome(), w.code(), w.Replaced)
 		}
 	}
@@ -114,12 +118,12 @@ func othersUntouched(v *verdict) {
 	for i := range v.views {
 		w := &v.views[i]
 		list := v.calls[w.Ask.N]
-		touched := slices.ContainsFunc(list, func(c call) bool { return victims[c.Worker] }) ||
-			slices.ContainsFunc(w.gateways(), func(g string) bool { return victims[g] })
+		touched := slices.ContainsFunc(list, func(c mimic.Call) bool { return victims[c.Worker] }) ||
+			slices.ContainsFunc(w.Gateways(), func(g string) bool { return victims[g] })
 		if touched || len(list) == 0 || w.Second || w.Cancel {
 			continue
 		}
-		if w.outcome() != typeComplete || len(w.Sockets) != 1 {
+		if w.outcome() != frames.Complete || len(w.Sockets) != 1 {
 			v.expect(w, "ended %s %s over %d sockets, and only others were hit", w.outcome(), w.code(), len(w.Sockets))
 		}
 	}
@@ -138,7 +142,7 @@ func leaversStopped(v *verdict) {
 				if !w.heldAt(h) || c.Start.After(h.From) {
 					continue
 				}
-				if c.End.IsZero() || c.End.After(h.From.Add(leaveTime)) && c.How != "done" {
+				if c.End.IsZero() || c.End.After(h.From.Add(leaveTime)) && !c.Done {
 					v.expect(w, "its vendor call went on %s after its gateway was killed", c.End.Sub(h.From).Round(time.Millisecond))
 				}
 			}
@@ -151,7 +155,7 @@ func (w *view) heldAt(h harm) bool {
 	if !w.ended().IsZero() && w.ended().Before(h.From) {
 		return false
 	}
-	return slices.ContainsFunc(w.Sockets, func(s socket) bool {
+	return slices.ContainsFunc(w.Sockets, func(s follow.Record) bool {
 		return s.Gateway == h.Target && s.Opened.Before(h.From) && s.Closed.After(h.From)
 	})
 }

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
 )
 
 func TestExpectations(t *testing.T) {
@@ -13,18 +16,18 @@ func TestExpectations(t *testing.T) {
 	lost := func(d time.Duration) func(*evidence) {
 		return func(e *evidence) {
 			w := e.Turns[0]
-			partial := w.Ask.chunk(1)
-			w.Frames = append(w.Frames[:2:2], heard(d, 0, body{Type: typeError, ID: "1", Code: "WORKER_LOST", Partial: &partial}))
-			e.Calls[0].End, e.Calls[0].How = killed.From, "closed"
+			partial := w.Ask.Piece(1)
+			w.Frames = append(w.Frames[:2:2], heard(d, 0, frames.Body{Type: frames.Error, ID: "1", Code: "WORKER_LOST", Partial: &partial}))
+			e.Calls[0].End, e.Calls[0].Done = killed.From, false
 			e.Harms = []harm{killed}
 		}
 	}
 	leaves := func(end time.Duration) func(*evidence) {
 		return func(e *evidence) {
 			w := e.Turns[0]
-			w.Policy, w.GaveUp, w.Frames = policyCancel, giveUpLeft, w.Frames[:3]
+			w.Policy, w.GaveUp, w.Frames = policyCancel, follow.Left, w.Frames[:3]
 			w.Sockets[0].Own, w.Sockets[0].Closed = false, at(301*time.Millisecond)
-			e.Calls[0].End, e.Calls[0].How = at(end), "closed"
+			e.Calls[0].End, e.Calls[0].Done = at(end), false
 			e.Harms = []harm{gatewayKilled}
 		}
 	}
@@ -78,7 +81,7 @@ func TestExpectations(t *testing.T) {
 func TestFigures(t *testing.T) {
 	e := genuine()
 	e.Turns[0].Stopped = at(100 * time.Millisecond)
-	e.Calls[0].How, e.Calls[0].End = "closed", at(110*time.Millisecond)
+	e.Calls[0].Done, e.Calls[0].End = false, at(110*time.Millisecond)
 	resumeAfter(e.Turns[1], 3)
 	e.Turns[1].Sockets[0].Closed = at(301 * time.Millisecond)
 	e.Harms = []harm{{harmKill, "gateway-1", at(300 * time.Millisecond), at(300 * time.Millisecond)}}

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 )
 
 // figures are what a verdict leaves for the table.
@@ -40,11 +43,11 @@ func (v *verdict) figures() figures {
 		}
 		f.Streams++
 		switch outcome := w.outcome(); outcome {
-		case typeComplete:
+		case frames.Complete:
 			f.Complete++
-		case typeCancelled:
+		case frames.Cancelled:
 			f.Stopped++
-		case typeError:
+		case frames.Error:
 			f.Errors[w.code()]++
 		default:
 			f.Errors[outcome]++
@@ -73,7 +76,7 @@ func (v *verdict) figures() figures {
 func (w *view) runs() int {
 	names := map[string]bool{}
 	for _, b := range w.bodies {
-		if b.Type == typeAccepted {
+		if b.Type == frames.Accepted {
 			names[b.RunID] = true
 		}
 	}
@@ -112,7 +115,7 @@ func (v *verdict) killedToTold() (waits []time.Duration) {
 		}
 		for i := range v.views {
 			w := &v.views[i]
-			cut := slices.ContainsFunc(v.calls[w.Ask.N], func(c call) bool {
+			cut := slices.ContainsFunc(v.calls[w.Ask.N], func(c mimic.Call) bool {
 				return c.Worker == h.Target && c.Start.Before(h.From) && !c.End.Before(h.From)
 			})
 			if !cut || w.Second {
@@ -129,7 +132,7 @@ func (v *verdict) killedToTold() (waits []time.Duration) {
 // toldAfter is when the client first heard an end or of a new run.
 func (w *view) toldAfter(from time.Time) time.Time {
 	for i, b := range w.bodies {
-		if w.Frames[i].At.After(from) && (b.terminal(w.ID) || b.Type == typeAccepted) {
+		if w.Frames[i].At.After(from) && (b.Ends(w.ID) || b.Type == frames.Accepted) {
 			return w.Frames[i].At
 		}
 	}
@@ -149,7 +152,7 @@ func (v *verdict) killedToResumed() (waits []time.Duration) {
 				continue
 			}
 			for j, b := range w.bodies {
-				if w.Frames[j].At.After(h.From) && (b.Type == typeSnapshot || b.terminal(w.ID)) {
+				if w.Frames[j].At.After(h.From) && (b.Type == frames.Snapshot || b.Ends(w.ID)) {
 					waits = append(waits, w.Frames[j].At.Sub(h.From))
 					break
 				}
@@ -167,7 +170,7 @@ func (v *verdict) cancels() (waits []time.Duration) {
 			continue
 		}
 		for _, c := range v.calls[w.Ask.N] {
-			if c.How == "closed" && c.End.After(w.Stopped) {
+			if !c.Done && c.End.After(w.Stopped) {
 				waits = append(waits, c.End.Sub(w.Stopped))
 			}
 		}

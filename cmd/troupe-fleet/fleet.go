@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/troupe-chat/troupe/bus/natsproc"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/canary"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 )
 
 // Size and settings of the fleet.
@@ -40,10 +39,10 @@ const natsConfig = "ping_interval: \"2s\"\nwrite_deadline: \"5s\"\n"
 type fleet struct {
 	dir     string
 	slots   int // pool.max_connections of each gateway
-	crew    *crew
+	crew    *crew.Crew
 	nats    []*natsproc.Server
 	members []*member
-	vendor  *vendor
+	vendor  *mimic.Vendor
 	caller  *caller
 	keys    []string
 	rules   rules
@@ -56,8 +55,8 @@ func slotsFor(streams int) int { return min(streams+streams/8+1+16, maxSlots) }
 
 // newFleet starts it for rounds of so many streams, and returns when a question
 // could be asked.
-func newFleet(ctx context.Context, dir string, streams int, crew *crew) (_ *fleet, err error) {
-	f := &fleet{dir: dir, slots: slotsFor(streams), crew: crew, keys: canaries()}
+func newFleet(ctx context.Context, dir string, streams int, team *crew.Crew) (_ *fleet, err error) {
+	f := &fleet{dir: dir, slots: slotsFor(streams), crew: team, keys: canary.Keys()}
 	f.rules = rules{Messages: maxMessages, Window: window, Slots: f.slots, Grace: grace, Keys: f.keys}
 	defer func() {
 		if err != nil {
@@ -71,23 +70,17 @@ func newFleet(ctx context.Context, dir string, streams int, crew *crew) (_ *flee
 	if f.nats, err = natsproc.Cluster(ctx, natsServers, dir, natsConfig); err != nil {
 		return nil, err
 	}
-	if f.vendor, err = newVendor(crew, f.keys); err != nil {
+	if f.vendor, err = mimic.New(team, f.keys); err != nil {
 		return nil, err
 	}
 	if err = f.startMembers(ctx, binary); err != nil {
 		return nil, err
 	}
 	f.caller = &caller{
-		http: &http.Client{Transport: &http.Transport{MaxIdleConns: 1}}, ledger: newLedger(), address: f.address,
+		address: f.address,
 		numbers: &atomic.Int64{}, userKey: f.keys[1],
 	}
 	return f, f.whole(ctx)
-}
-
-// canaries are the deployment's key and a user's own. They are like no other
-// text, so one of them anywhere is a leak.
-func canaries() []string {
-	return []string{"sk-canary-deployment-6f1d2c9b7e", "sk-canary-user-0a8e4d51c3"}
 }
 
 func (f *fleet) startMembers(ctx context.Context, binary string) error {
@@ -96,7 +89,7 @@ func (f *fleet) startMembers(ctx context.Context, binary string) error {
 		if i >= gateways {
 			role, n = roleWorker, i-gateways+1
 		}
-		m := &member{name: fmt.Sprintf("%s-%d", role, n), role: role, life: 1}
+		m := newMember(fmt.Sprintf("%s-%d", role, n), role)
 		f.members = append(f.members, m)
 		if err := f.startMember(ctx, m, binary); err != nil {
 			return err
@@ -115,16 +108,14 @@ func (f *fleet) startMember(ctx context.Context, m *member, binary string) error
 		m.proxies = append(m.proxies, p)
 		urls = append(urls, "nats://"+p.addr())
 	}
-	args := []string{m.role, "--bus.url=" + strings.Join(urls, ","), "--providers.vendor.base_url=" + f.vendor.baseURL(m.name)}
+	args := []string{m.role, "--bus.url=" + strings.Join(urls, ","), "--providers.vendor.base_url=" + f.vendor.BaseURL(m.Name)}
 	own, err := m.listeners()
 	if err != nil {
 		return err
 	}
-	m.proc, err = startProcess(ctx, processOptions{
-		Name: m.name, Binary: binary, Dir: f.dir, Env: []string{"FLEET_KEY=" + f.keys[0]},
-		Args: slices.Concat(args, own, settings(f.slots)),
-	})
-	return err
+	m.Dir, m.Env = f.dir, []string{"FLEET_KEY=" + f.keys[0]}
+	m.Command = slices.Concat([]string{binary}, args, own, settings(f.slots))
+	return m.Start(ctx)
 }
 
 // listeners picks the member's ports and says what it is started with for them.
@@ -135,7 +126,7 @@ func (m *member) listeners() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.admin = fmt.Sprintf("http://127.0.0.1:%d", admin)
+	m.Admin.Base = fmt.Sprintf("http://127.0.0.1:%d", admin)
 	args := []string{fmt.Sprintf("--http.admin_listen=127.0.0.1:%d", admin)}
 	if m.role == roleWorker {
 		return append(args, fmt.Sprintf("--worker.drain_timeout=%s", workerDrain)), nil
@@ -156,6 +147,7 @@ func settings(slots int) []string {
 		"--providers.vendor.type=openai", "--providers.vendor.api_keys=env:FLEET_KEY", "--default_provider=vendor",
 		fmt.Sprintf("--limits.messages.max=%d", maxMessages), fmt.Sprintf("--limits.messages.window=%s", window),
 		"--limits.connections.max=0", "--limits.sessions.max=0",
+		"--limits.offenders.max=0", // flooders come back each round, and have to reach their limit
 		fmt.Sprintf("--pool.max_connections=%d", slots),
 		fmt.Sprintf("--runs.grace=%s", grace), "--runs.keep=3m", "--runs.per_connection=64",
 		"--log.format=json",
@@ -165,37 +157,16 @@ func settings(slots int) []string {
 // whole waits until every process is ready and every gateway knows every worker.
 func (f *fleet) whole(ctx context.Context) error {
 	for _, m := range f.members {
-		if err := m.ready(ctx); err != nil {
+		if err := m.Ready(ctx, nil); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	client := newHTTPClient()
 	for _, m := range f.of(roleGateway) {
-		for n := -1; n != workers; {
-			n = knownWorkers(ctx, client, m)
-			if n != workers && !sleep(ctx, 50*time.Millisecond) {
-				return fmt.Errorf("%s knows %d of %d workers; its log is %s", m.name, n, workers, m.proc.logFile())
-			}
+		if err := m.Knows(ctx, workers); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// knownWorkers is how many workers a gateway says there are.
-func knownWorkers(ctx context.Context, client *http.Client, m *member) int {
-	page, err := fetch(ctx, client, m.admin+"/api/health")
-	if err != nil {
-		return -1
-	}
-	var health struct {
-		Workers int `json:"workers"`
-	}
-	if json.Unmarshal([]byte(page), &health) != nil {
-		return -1
-	}
-	return health.Workers
 }
 
 // of lists the members of a role.
@@ -210,7 +181,7 @@ func (f *fleet) of(role string) (list []*member) {
 
 func (f *fleet) member(name string) *member {
 	for _, m := range f.members {
-		if m.name == name {
+		if m.Name == name {
 			return m
 		}
 	}
@@ -219,33 +190,16 @@ func (f *fleet) member(name string) *member {
 
 func (f *fleet) address(gateway string) string { return f.member(gateway).base }
 
-// logs returns what every process has written in all its lives.
-func (f *fleet) logs() ([]sink, error) {
-	files, err := filepath.Glob(filepath.Join(f.dir, "*.log"))
-	if err != nil {
-		return nil, err
-	}
-	var all []sink
-	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, sink{Name: filepath.Base(name), Text: string(data)})
-	}
-	return all, nil
-}
-
 // failures are faults of the harness itself.
 func (f *fleet) failures() error {
 	var errs []error
-	for _, text := range f.crew.failed() {
+	for _, text := range f.crew.Failures() {
 		errs = append(errs, errors.New(text))
 	}
 	for _, m := range f.members {
 		for _, p := range m.proxies {
 			if err := p.failure(); err != nil {
-				errs = append(errs, fmt.Errorf("proxy of %s: %w", m.name, err))
+				errs = append(errs, fmt.Errorf("proxy of %s: %w", m.Name, err))
 			}
 		}
 	}
@@ -261,6 +215,6 @@ func (f *fleet) close() {
 		n.Kill()
 	}
 	if f.vendor != nil {
-		f.vendor.close()
+		f.vendor.Close()
 	}
 }

@@ -3,80 +3,26 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/flood"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
 )
 
-// flooder asks more than its limit allows, in a session of its own, over one
-// socket, and notes what was let in.
-type flooder struct {
-	*caller
-	gateway string
-	visitor visitor
-	asks    int
-	pause   time.Duration // between two questions
-	seen    flood
-}
-
-// run floods until all was asked and answered, or the socket is gone.
-func (f *flooder) run(ctx context.Context) {
-	l, err := f.dial(ctx, f.gateway, f.visitor)
+// flood asks more than its limit allows, in a session of its own, over one socket,
+// until all was asked and answered, or the socket is gone.
+func (c *caller) flood(ctx context.Context, gateway, session string, asks int) (seen flood.Flood) {
+	seen.Gateway = gateway
+	l, err := c.dial(ctx, gateway, visitor{Session: session, Address: "10.255.0.1"})
 	if err != nil {
-		return // a gateway that is away lets nobody in
+		return seen // a gateway that is away lets nobody in
 	}
-	defer l.hangUp()
-	f.seen.Asks = make([]admission, 0, f.asks)
-	waiting := 0
-	for range f.asks {
-		n := int(f.numbers.Add(1))
-		f.seen.Asks = append(f.seen.Asks, admission{N: n, Sent: time.Now()})
-		waiting++
-		a := asked{N: n, Chunks: 1, Pace: time.Millisecond}
-		err := l.say(ctx, map[string]any{
-			"type": "chat", "id": strconv.Itoa(n), "content": a.String(), "provider": vendorName, "model": "fleet", "messages": []any{},
-		})
-		if err != nil || !sleep(ctx, f.pause) {
-			return
-		}
-	}
-	for open := waiting; open > 0; {
-		raw, err := l.hear(ctx, silence)
-		if err != nil {
-			return
-		}
-		open -= f.note(raw)
-	}
-}
-
-// note takes one frame and returns how many questions ended with it.
-func (f *flooder) note(raw []byte) int {
-	b, err := parseFrame(raw)
-	if err != nil {
-		return 0
-	}
-	for i := range f.seen.Asks {
-		a := &f.seen.Asks[i]
-		if strconv.Itoa(a.N) != b.ID {
-			continue
-		}
-		if a.Answered.IsZero() {
-			a.Answered = time.Now()
-			a.Admitted = b.Type != typeError // what was refused, for whatever reason, has used up nothing
-		}
-		if b.terminal(b.ID) {
-			return 1
-		}
-	}
-	return 0
-}
-
-func newFlooder(c *caller, gateway string, life, asks int, seed uint64) *flooder {
-	return &flooder{
-		caller: c, gateway: gateway, asks: asks,
-		visitor: visitor{Session: fmt.Sprintf("flood-%s-%d-%d", gateway, life, seed), Address: "10.255.0.1"}, pause: 5 * time.Millisecond,
-		seen: flood{Gateway: gateway, Life: life},
-	}
+	defer l.Close()
+	seen.Run(ctx, l, vendorName, asks, 5*time.Millisecond, func() int { return int(c.numbers.Add(1)) })
+	return seen
 }
 
 // crowd is what became of sockets that asked for more room than a gateway has.
@@ -98,18 +44,17 @@ const (
 
 // What one of a crowd hears.
 const (
-	typePong = "pong"
 	codeFull = "CONNECTION_LIMIT_EXCEEDED"
 )
 
 // fill sends a crowd to a gateway, lets those stay for a while that got in, and
 // returns what became of all.
-func (c *caller) fill(ctx context.Context, all *crew, gateway string, visitors []visitor, stay time.Duration) crowd {
+func (c *caller) fill(ctx context.Context, all *crew.Crew, gateway string, visitors []visitor, stay time.Duration) crowd {
 	seen := crowd{Gateway: gateway, Asked: len(visitors)}
 	var mu sync.Mutex
-	var inside []*line
+	var inside []*follow.Socket
 	for _, v := range visitors {
-		all.start("one of a crowd", func() {
+		all.Start("one of a crowd", func() {
 			l, err := c.enter(ctx, gateway, v)
 			mu.Lock()
 			defer mu.Unlock()
@@ -123,35 +68,35 @@ func (c *caller) fill(ctx context.Context, all *crew, gateway string, visitors [
 			}
 		})
 	}
-	all.wait()
+	all.Wait()
 	seen.At, seen.Admitted = time.Now(), len(inside)
-	sleep(ctx, stay)
+	crew.Sleep(ctx, stay)
 	for _, l := range inside {
-		all.start("leave of a crowd", l.hangUp)
+		all.Start("leave of a crowd", l.Close)
 	}
-	all.wait()
+	all.Wait()
 	return seen
 }
 
 // enter opens a socket that asks nothing. It is nil where there was no room.
-func (c *caller) enter(ctx context.Context, gateway string, v visitor) (*line, error) {
+func (c *caller) enter(ctx context.Context, gateway string, v visitor) (*follow.Socket, error) {
 	l, err := c.dial(ctx, gateway, v)
 	if err != nil {
 		return nil, err
 	}
-	_ = l.say(ctx, map[string]any{"type": "ping"}) // where it was refused already, that is still to be read
-	raw, err := l.hear(ctx, openTimeout)
+	_ = l.Say(ctx, map[string]any{"type": "ping"}) // where it was refused already, that is still to be read
+	raw, err := l.Hear(ctx, follow.OpenTimeout)
 	if err != nil {
-		l.lost(err)
+		l.Cut(false)
 		return nil, err
 	}
-	switch b, err := parseFrame(raw); {
-	case err == nil && b.Type == typePong:
+	switch b := frames.Parse(raw); {
+	case b.Type == frames.Pong:
 		return l, nil
-	case err == nil && b.Type == typeError && b.Code == codeFull:
-		l.hangUp()
+	case b.Type == frames.Error && b.Code == codeFull:
+		l.Close()
 		return nil, nil
 	}
-	l.hangUp()
+	l.Close()
 	return nil, fmt.Errorf("was told %s", raw)
 }

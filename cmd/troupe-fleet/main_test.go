@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/canary"
 )
 
 func TestOptions(t *testing.T) {
@@ -65,7 +67,7 @@ func TestChosen(t *testing.T) {
 // TestPlansComeFromTheSeed: one seed draws the same clients again, another one
 // does not.
 func TestPlansComeFromTheSeed(t *testing.T) {
-	fleet := &fleet{members: []*member{{name: "gateway-1", role: roleGateway}, {name: "gateway-2", role: roleGateway}, {name: "worker-1", role: roleWorker}}}
+	fleet := &fleet{members: []*member{newMember("gateway-1", roleGateway), newMember("gateway-2", roleGateway), newMember("worker-1", roleWorker)}}
 	draw := func(s scenario, seed uint64) (plans []plan) {
 		r := &round{fleet: fleet, scenario: s}
 		rng := r.rng(seed)
@@ -87,25 +89,9 @@ func TestPlansComeFromTheSeed(t *testing.T) {
 }
 
 func TestVictimsLeaveOneOfARole(t *testing.T) {
-	r := &round{fleet: &fleet{members: []*member{{name: "gateway-1", role: roleGateway}, {name: "gateway-2", role: roleGateway}}}, claimed: map[string]bool{}}
+	r := &round{fleet: &fleet{members: []*member{newMember("gateway-1", roleGateway), newMember("gateway-2", roleGateway)}}, claimed: map[string]bool{}}
 	require.NotNil(t, r.victim(r.rng(1), roleGateway))
 	require.Nil(t, r.victim(r.rng(2), roleGateway))
-}
-
-func TestParseReading(t *testing.T) {
-	r, err := parseReading("# TYPE go_goroutines gauge\ngo_goroutines 12\n# TYPE troupe_connections gauge\ntroupe_connections{state=\"open\"} 3\ntroupe_connections{state=\"closing\"} 1\n")
-	require.NoError(t, err)
-	require.Equal(t, reading{Goroutines: 12, Connections: 4}, r)
-	for _, page := range []string{"", "{", "go_goroutines 12\n", "# TYPE troupe_pool_slots gauge\ntroupe_pool_slots 1\n"} {
-		_, err := parseReading(page)
-		require.Error(t, err, page)
-	}
-}
-
-func FuzzParseReading(f *testing.F) {
-	f.Add("# TYPE go_goroutines gauge\ngo_goroutines 12\n")
-	f.Add("404 page not found\n")
-	f.Fuzz(func(_ *testing.T, page string) { _, _ = parseReading(page) })
 }
 
 func TestReportTellsWhatWasRed(t *testing.T) {
@@ -121,13 +107,11 @@ func TestReportTellsWhatWasRed(t *testing.T) {
 	for _, want := range []string{"seed 4", "RED", "4 burners got 75 % of 2 CPUs for 10s", "I3: a slot too many", "evidence.json", "controls 8/9 red", "| calm | **1 red** | 3 | 3 |"} {
 		require.Contains(t, out.String(), want)
 	}
-	require.NotContains(t, out.String(), strings.TrimSpace(canaries()[0]))
+	require.NotContains(t, out.String(), strings.TrimSpace(canary.Keys()[0]))
 }
 
-func TestCrewKeepsPanics(t *testing.T) {
-	var c crew
-	c.start("a part", func() { panic("broken") })
-	c.wait()
-	require.Len(t, c.failed(), 1)
-	require.Contains(t, c.failed()[0], "panic in a part: broken")
+func TestFreePort(t *testing.T) {
+	port, err := freePort()
+	require.NoError(t, err)
+	require.Less(t, port, 32768, "a restart must not meet an outgoing connection on its port")
 }

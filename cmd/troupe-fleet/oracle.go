@@ -2,14 +2,20 @@ package main
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/canary"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/flood"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 )
+
+// The judge of `troupe-load faults` is another one: it has to say whom a fault may
+// touch, excuses other harms, and may not see everything. What both judge by (texts,
+// frames, turns, calls, floods, readings) is shared, in cmd/troupe-load/witness.
 
 // Invariants, and what is named like them in a verdict. What they say in words is
 // in docs/reliability.md.
@@ -50,14 +56,14 @@ func (b breach) String() string {
 type verdict struct {
 	*evidence
 	views    []view
-	calls    map[int][]call // by question, in order of their starts
+	calls    map[int][]mimic.Call // by question, in order of their starts
 	breaches []breach
 }
 
 // view is a turn with its frames read.
 type view struct {
 	*turn
-	bodies []body
+	bodies []frames.Body
 }
 
 // judge holds the evidence against the invariants. It reads nothing else and
@@ -82,15 +88,11 @@ func judge(e *evidence) []breach {
 }
 
 func newVerdict(e *evidence) *verdict {
-	v := &verdict{evidence: e, calls: map[int][]call{}}
+	v := &verdict{evidence: e, calls: map[int][]mimic.Call{}}
 	for _, t := range e.Turns {
-		w := view{turn: t, bodies: make([]body, len(t.Frames))}
+		w := view{turn: t, bodies: make([]frames.Body, len(t.Frames))}
 		for i, f := range t.Frames {
-			b, err := parseFrame(f.Raw)
-			if err != nil {
-				v.add(inv2, t.Ask.N, "frame %d is no JSON object: %v", i, err)
-			}
-			w.bodies[i] = b
+			w.bodies[i] = frames.Parse(f.Raw)
 		}
 		v.views = append(v.views, w)
 	}
@@ -98,7 +100,7 @@ func newVerdict(e *evidence) *verdict {
 		v.calls[c.N] = append(v.calls[c.N], c)
 	}
 	for _, list := range v.calls {
-		slices.SortFunc(list, func(a, b call) int { return a.Start.Compare(b.Start) })
+		slices.SortFunc(list, func(a, b mimic.Call) int { return a.Start.Compare(b.Start) })
 	}
 	return v
 }
@@ -109,7 +111,7 @@ func (v *verdict) add(invariant string, question int, format string, args ...any
 
 // end is the index of the first frame that ends the turn, -1 without one.
 func (w *view) end() int {
-	return slices.IndexFunc(w.bodies, func(b body) bool { return b.terminal(w.ID) })
+	return slices.IndexFunc(w.bodies, func(b frames.Body) bool { return b.Ends(w.ID) })
 }
 
 // outcome is the type of the end, else why the client gave up, else "".
@@ -138,22 +140,14 @@ func (w *view) ended() time.Time {
 
 // accepted tells whether a run was ever named for this turn.
 func (w *view) accepted() bool {
-	return slices.ContainsFunc(w.bodies, func(b body) bool { return b.Type == typeAccepted || b.Type == typeSnapshot })
-}
-
-// gateways are those that the turn's sockets led to.
-func (w *view) gateways() (list []string) {
-	for _, s := range w.Sockets {
-		list = append(list, s.Gateway)
-	}
-	return list
+	return slices.ContainsFunc(w.bodies, func(b frames.Body) bool { return b.Type == frames.Accepted || b.Type == frames.Snapshot })
 }
 
 // judgeEnds: I1.
 func (v *verdict) judgeEnds(w *view) {
 	ends, after := 0, 0
 	for _, b := range w.bodies {
-		if b.terminal(w.ID) {
+		if b.Ends(w.ID) {
 			ends++
 		} else if ends > 0 && b.ID == w.ID && b.For == "" {
 			after++
@@ -173,7 +167,7 @@ func (v *verdict) judgeEnds(w *view) {
 // its socket where the client wanted that, and with its worker.
 func (v *verdict) excused(w *view) bool {
 	if w.GaveUp != "RUN_NOT_FOUND" {
-		return w.GaveUp == giveUpLeft
+		return w.GaveUp == follow.Left
 	}
 	if w.Policy == policyCancel || w.Second {
 		return true
@@ -198,19 +192,16 @@ func (v *verdict) judgeLost() {
 
 // judgeKeys: I6.
 func (v *verdict) judgeKeys() {
-	for _, key := range v.Rules.Keys {
-		for name, spelled := range spellings(key) {
-			for _, s := range v.Sinks {
-				if strings.Contains(s.Text, spelled) {
-					v.add(inv6, 0, "a key, %s, in %s", name, s.Name)
-				}
-			}
-			for _, t := range v.Turns {
-				for _, f := range t.Frames {
-					if strings.Contains(string(f.Raw), spelled) {
-						v.add(inv6, t.Ask.N, "a key, %s, in a frame", name)
-					}
-				}
+	keys := canary.Spell(v.Rules.Keys)
+	for _, s := range v.Sinks {
+		if how, found := keys.In(s.Text); found {
+			v.add(inv6, 0, "a key, %s, in %s", how, s.Name)
+		}
+	}
+	for _, t := range v.Turns {
+		for _, f := range t.Frames {
+			if how, found := keys.In(string(f.Raw)); found {
+				v.add(inv6, t.Ask.N, "a key, %s, in a frame", how)
 			}
 		}
 	}
@@ -219,38 +210,11 @@ func (v *verdict) judgeKeys() {
 	}
 }
 
-// spellings are the ways in which a key may leave. The middle of its base64 is
-// the same at every offset of three bytes, so three are looked for.
-func spellings(key string) map[string]string {
-	all := map[string]string{"plain": key, "hex": hex.EncodeToString([]byte(key)), "URL-encoded": url.QueryEscape(key)}
-	for offset := range 3 {
-		whole := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", offset) + key))
-		all[fmt.Sprintf("base64 at %d", offset)] = whole[4 : len(whole)-4]
-	}
-	return all
-}
-
-// judgeFloods: I7. A decision was made between a question and its answer; so
-// those whose whole span fits into one window were all admitted in one.
+// judgeFloods: I7. No fault here is one of the limiter's, so the limit holds always.
 func (v *verdict) judgeFloods() {
 	for _, f := range v.Floods {
-		var in []admission
-		for _, a := range f.Asks {
-			if a.Admitted && !a.Answered.IsZero() {
-				in = append(in, a)
-			}
-		}
-		for _, first := range in {
-			n := 0
-			for _, a := range in {
-				if !a.Sent.Before(first.Sent) && a.Answered.Before(first.Sent.Add(v.Rules.Window)) {
-					n++
-				}
-			}
-			if n > v.Rules.Messages {
-				v.add(inv7, first.N, "%s admitted %d of a session within %s, the limit is %d", f.Gateway, n, v.Rules.Window, v.Rules.Messages)
-				break
-			}
+		if first, n := f.Beyond(v.Rules.Window, func(flood.Ask) int { return v.Rules.Messages }); n > 0 {
+			v.add(inv7, first.N, "%s admitted %d of a session within %s, the limit is %d", f.Gateway, n, v.Rules.Window, v.Rules.Messages)
 		}
 	}
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/frames"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 )
 
 // Bounds of I4.
@@ -53,7 +56,7 @@ func (v *verdict) inside(gateway string, at time.Time) (n int) {
 // refusal.
 func (w *view) heardOn(socket int, before time.Time) bool {
 	for i, f := range w.Frames {
-		if f.Socket == socket && f.At.Before(before) && w.bodies[i].Type != typeError {
+		if f.Socket == socket && f.At.Before(before) && w.bodies[i].Type != frames.Error {
 			return true
 		}
 	}
@@ -96,7 +99,7 @@ func (v *verdict) judgeCalls() {
 	v.judgeOpenCalls()
 }
 
-func (v *verdict) judgeCall(c call, told time.Time) {
+func (v *verdict) judgeCall(c mimic.Call, told time.Time) {
 	switch {
 	case c.End.IsZero():
 		v.add(inv4, c.N, "a call of %s is open at rest", c.Worker)
@@ -109,12 +112,12 @@ func (v *verdict) judgeCall(c call, told time.Time) {
 
 // allowed is how long a call may go on whose worker could not be told: until the
 // harm is over and cleared, or until the answer has ended by itself.
-func (v *verdict) allowed(c call, told time.Time) time.Time {
+func (v *verdict) allowed(c mimic.Call, told time.Time) time.Time {
 	until := told.Add(closeTime)
 	for _, h := range v.Harms {
 		hit := h.Target == c.Worker || h.Target == targetBus
 		if hit && h.From.Before(told.Add(closeTime)) && h.To.After(c.Start.Add(-recovery)) {
-			until = latest(until, h.To.Add(returnTime), c.Start.Add(c.Ask.lasts()*3/2+closeTime))
+			until = latest(until, h.To.Add(returnTime), c.Start.Add(c.Lasts*3/2+closeTime))
 		}
 	}
 	return until
@@ -179,14 +182,14 @@ func (v *verdict) judgeAttempts() {
 		case len(list) == 2 && w == nil:
 			v.judgeSecond(n, list, []string{floods[n]}, time.Time{})
 		case len(list) == 2:
-			v.judgeSecond(n, list, w.gateways(), w.firstText())
+			v.judgeSecond(n, list, w.Gateways(), w.firstText())
 		}
 	}
 }
 
 // judgeSecond: a second call needs a first worker that was lost, and a client
 // that had seen nothing.
-func (v *verdict) judgeSecond(n int, list []call, gateways []string, text time.Time) {
+func (v *verdict) judgeSecond(n int, list []mimic.Call, gateways []string, text time.Time) {
 	first, second := list[0], list[1]
 	parted := v.disturbed(first.Start.Add(-recovery), second.Start, separating(), append(gateways, first.Worker)...)
 	switch {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // performance is one run of the command: a fleet, rounds, verdicts, controls.
@@ -28,7 +30,7 @@ var errRed = errors.New("not all green")
 func (p *performance) play(ctx context.Context) error {
 	began := time.Now()
 	p.report.say("building and starting %d NATS servers, %d gateways, %d workers", natsServers, gateways, workers)
-	f, err := newFleet(ctx, p.dir, p.streams, &crew{})
+	f, err := newFleet(ctx, p.dir, p.streams, &crew.Crew{})
 	if err != nil {
 		return err
 	}
@@ -67,7 +69,7 @@ func (p *performance) warmUp(ctx context.Context, f *fleet) error {
 			return fmt.Errorf("warm-up: %w", err)
 		}
 		for _, m := range f.members {
-			m.restAgain()
+			m.RestAgain()
 		}
 		if len(judge(e)) == 0 {
 			p.genuine = e

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/answer"
 )
 
 // pace is the vendor's, of every stream.
@@ -17,18 +19,18 @@ func stream(r *round, rng *dice, ramp time.Duration, chunks [2]int) plan {
 	list := r.of(roleGateway)
 	home := rng.IntN(len(list))
 	p := plan{
-		Visitor: stranger(rng), Home: list[home].name, Start: between(rng.Rand, 0, ramp), Seed: rng.Uint64(),
-		Ask:    asked{Chunks: chunks[0] + rng.IntN(chunks[1]-chunks[0]+1), Pace: pace},
+		Visitor: stranger(rng), Home: list[home].Name, Start: between(rng.Rand, 0, ramp), Seed: rng.Uint64(),
+		Ask:    answer.Question{Model: answer.Model{Words: chunks[0] + rng.IntN(chunks[1]-chunks[0]+1), Pace: pace}},
 		Policy: []string{"grace", "continue"}[rng.IntN(2)],
 		OwnKey: rng.IntN(4) == 0,
 	}
 	for i := range list {
 		if i != home {
-			p.Others = append(p.Others, list[i].name)
+			p.Others = append(p.Others, list[i].Name)
 		}
 	}
 	if rng.IntN(10) == 0 {
-		p.Ask.First = 2 * time.Second
+		p.Ask.Model.First = 2 * time.Second
 	}
 	return p
 }
@@ -76,7 +78,7 @@ func fickle(r *round, rng *dice) plan {
 		return p
 	}
 	p.Cancel = []cancelWhen{cancelEarly, cancelMid, cancelElsewhere}[rng.IntN(3)]
-	p.After = 1 + rng.IntN(p.Ask.Chunks/2)
+	p.After = 1 + rng.IntN(p.Ask.Model.Words/2)
 	return p
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // acceptPause keeps a proxy that is out of descriptors from spinning.
@@ -21,13 +23,13 @@ const acceptPause = 20 * time.Millisecond
 //
 // Its methods may be called from any goroutine and return at once, but for
 // close. It starts two goroutines a connection and holds at most 64 KiB and one
-// unfinished message of each; what it does not take stays in the sender's socket.
+// unfinished message of each; what it does not take stays in the sender's follow.Record.
 type proxy struct {
 	target   string
 	listener net.Listener
 	ctx      context.Context // ends with close
 	stop     context.CancelFunc
-	crew     crew
+	crew     crew.Crew
 
 	tampering atomic.Pointer[tamper]
 	refusing  atomic.Bool
@@ -49,7 +51,7 @@ func newProxy(target string) (*proxy, error) {
 	p := &proxy{target: target, listener: l, wires: map[*wire]struct{}{}, pass: make(chan struct{})}
 	close(p.pass)
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	p.crew.start("proxy accept", p.accept)
+	p.crew.Start("proxy accept", p.accept)
 	return p, nil
 }
 
@@ -92,7 +94,7 @@ func (p *proxy) tamper(t *tamper) { p.tampering.Store(t) }
 
 // failure is the panic of one of the proxy's goroutines, if ever.
 func (p *proxy) failure() error {
-	if failed := p.crew.failed(); len(failed) > 0 {
+	if failed := p.crew.Failures(); len(failed) > 0 {
 		return fmt.Errorf("proxy to %s: %s", p.target, failed[0])
 	}
 	return nil
@@ -103,7 +105,7 @@ func (p *proxy) close() {
 	p.stop()
 	_ = p.listener.Close()
 	p.cut()
-	p.crew.wait()
+	p.crew.Wait()
 }
 
 func (p *proxy) accept() {
@@ -118,21 +120,10 @@ func (p *proxy) accept() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
-			if !pause(p.ctx, acceptPause) {
+			if !crew.Sleep(p.ctx, acceptPause) {
 				return
 			}
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -149,7 +140,7 @@ func (p *proxy) admit(conn net.Conn) {
 		w.close()
 		return
 	}
-	p.crew.start("proxy wire", w.run)
+	p.crew.Start("proxy wire", w.run)
 }
 
 func (p *proxy) forget(w *wire) {

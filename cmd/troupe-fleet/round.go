@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/flood"
 )
 
 // round is one scenario under one seed, or under several that share it.
@@ -24,7 +27,7 @@ type round struct {
 	spoilt   []spoilt
 	samples  []sample
 	turns    []*turn
-	floods   []flood
+	floods   []flood.Flood
 	crowds   []crowd
 	loads    []load
 }
@@ -43,8 +46,8 @@ func (r *round) run(ctx context.Context) (*evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, clientDeadline+r.scenario.extra)
 	defer cancel()
 	sampling, stopSampling := context.WithCancel(ctx)
-	var sampler, all crew
-	sampler.start("sampler", func() { r.sampleUntil(sampling) })
+	var sampler, all crew.Crew
+	sampler.Start("sampler", func() { r.sampleUntil(sampling) })
 	for i, seed := range r.seeds {
 		rng := r.rng(seed)
 		share := r.streams / len(r.seeds)
@@ -52,16 +55,16 @@ func (r *round) run(ctx context.Context) (*evidence, error) {
 			share += r.streams % len(r.seeds)
 		}
 		r.startClients(ctx, &all, rng, share) // draws first: it is done when it returns
-		all.start("scenario", func() { r.problem(r.scenario.play(ctx, r, rng)) })
+		all.Start("scenario", func() { r.problem(r.scenario.play(ctx, r, rng)) })
 	}
 	r.startFlooders(ctx, &all)
-	all.wait()
+	all.Wait()
 	spoils := r.mend()
 	stopSampling()
-	sampler.wait()
-	for _, c := range []*crew{&all, &sampler} {
-		for _, text := range c.failed() {
-			r.crew.fail(text)
+	sampler.Wait()
+	for _, c := range []*crew.Crew{&all, &sampler} {
+		for _, text := range c.Failures() {
+			r.crew.Fail("%s", text)
 		}
 	}
 	return r.collect(ctx, spoils)
@@ -82,10 +85,10 @@ func (r *round) rng(seed uint64) *dice {
 	return &dice{rand.New(rand.NewPCG(seed, h.Sum64())), seed}
 }
 
-func (r *round) startClients(ctx context.Context, all *crew, rng *dice, n int) {
+func (r *round) startClients(ctx context.Context, all *crew.Crew, rng *dice, n int) {
 	for range n {
 		c := newClient(r.caller, r.scenario.plan(r, rng), all)
-		all.start("client", func() {
+		all.Start("client", func() {
 			c.run(ctx)
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -95,17 +98,17 @@ func (r *round) startClients(ctx context.Context, all *crew, rng *dice, n int) {
 }
 
 // startFlooders sends one to each gateway.
-func (r *round) startFlooders(ctx context.Context, all *crew) {
+func (r *round) startFlooders(ctx context.Context, all *crew.Crew) {
 	for _, g := range r.of(roleGateway) {
-		f := newFlooder(r.caller, g.name, g.lifeNow(), 2*maxMessages, uint64(time.Now().UnixNano()))
-		all.start("flooder", func() {
-			if !sleep(ctx, time.Second) {
+		session := fmt.Sprintf("flood-%s-%d", g.Name, time.Now().UnixNano())
+		all.Start("flooder", func() {
+			if !crew.Sleep(ctx, time.Second) {
 				return
 			}
-			f.run(ctx)
+			seen := r.caller.flood(ctx, g.Name, session, 2*maxMessages)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.floods = append(r.floods, f.seen)
+			r.floods = append(r.floods, seen)
 		})
 	}
 }
@@ -128,14 +131,14 @@ func (r *round) claim(m *member) bool {
 	defer r.mu.Unlock()
 	left := 0
 	for _, other := range r.of(m.role) {
-		if !r.claimed[other.name] {
+		if !r.claimed[other.Name] {
 			left++
 		}
 	}
-	if r.claimed[m.name] || left < 2 {
+	if r.claimed[m.Name] || left < 2 {
 		return false
 	}
-	r.claimed[m.name] = true
+	r.claimed[m.Name] = true
 	return true
 }
 

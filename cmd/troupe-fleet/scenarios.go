@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // scenario is one way to break the fleet, under load. Everything random in it is
@@ -78,30 +80,30 @@ var errNoVictim = errors.New("no process is left to be a victim")
 
 // playCalm sends a crowd to each gateway when the streams have their sockets.
 func playCalm(ctx context.Context, r *round, rng *dice) error {
-	if !sleep(ctx, crowdAfter) {
+	if !crew.Sleep(ctx, crowdAfter) {
 		return nil
 	}
-	inside, _ := r.caller.ledger.look()
-	var all crew
+	inside := r.caller.ledger.Open()
+	var all crew.Crew
 	for _, g := range r.of(roleGateway) {
-		visitors := make([]visitor, r.rules.Slots-inside[g.name]+crowdOver)
+		visitors := make([]visitor, r.rules.Slots-inside[g.Name]+crowdOver)
 		for i := range visitors {
 			visitors[i] = stranger(rng)
 		}
-		all.start("crowd", func() {
-			members := &crew{}
-			seen := r.caller.fill(ctx, members, g.name, visitors, crowdStays)
+		all.Start("crowd", func() {
+			members := &crew.Crew{}
+			seen := r.caller.fill(ctx, members, g.Name, visitors, crowdStays)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.crowds = append(r.crowds, seen)
-			for _, text := range members.failed() {
-				r.crew.fail(text)
+			for _, text := range members.Failures() {
+				r.crew.Fail("%s", text)
 			}
 		})
 	}
-	all.wait()
-	for _, text := range all.failed() {
-		r.crew.fail(text)
+	all.Wait()
+	for _, text := range all.Failures() {
+		r.crew.Fail("%s", text)
 	}
 	return nil
 }
@@ -120,17 +122,17 @@ func (r *round) killOne(ctx context.Context, rng *dice, role string) error {
 	if m == nil {
 		return errNoVictim
 	}
-	sleep(ctx, between(rng.Rand, time.Second, 4*time.Second))
-	if err := r.harmed(harmKill, m.name, func() error { m.proc.kill(); return nil }); err != nil {
+	crew.Sleep(ctx, between(rng.Rand, time.Second, 4*time.Second))
+	if err := r.harmed(harmKill, m.Name, func() error { m.Kill(); return nil }); err != nil {
 		return err
 	}
-	sleep(ctx, 2*time.Second)
+	crew.Sleep(ctx, 2*time.Second)
 	return r.back(ctx, m)
 }
 
 // back starts a member again and waits until the fleet is whole.
 func (r *round) back(ctx context.Context, m *member) error {
-	if err := m.start(ctx); err != nil {
+	if err := m.Start(ctx); err != nil {
 		return err
 	}
 	return r.whole(ctx)
@@ -138,18 +140,18 @@ func (r *round) back(ctx context.Context, m *member) error {
 
 func playBlip(ctx context.Context, r *round, rng *dice) error {
 	const blip = 300 * time.Millisecond
-	sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
+	crew.Sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
 	one := r.nats[rng.IntN(len(r.nats))]
 	if err := r.outage(ctx, blip, one); err != nil {
 		return err
 	}
-	sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
+	crew.Sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
 	return r.outage(ctx, blip, r.nats...)
 }
 
 func playOutage(d time.Duration) func(context.Context, *round, *dice) error {
 	return func(ctx context.Context, r *round, rng *dice) error {
-		sleep(ctx, between(rng.Rand, 500*time.Millisecond, 1800*time.Millisecond)) // while questions are being asked
+		crew.Sleep(ctx, between(rng.Rand, 500*time.Millisecond, 1800*time.Millisecond)) // while questions are being asked
 		return r.outage(ctx, d, r.nats...)
 	}
 }
@@ -167,7 +169,7 @@ func playPause(ctx context.Context, r *round, rng *dice) error {
 	if len(victims) == 0 {
 		return nil
 	}
-	sleep(ctx, between(rng.Rand, time.Second, 4*time.Second))
+	crew.Sleep(ctx, between(rng.Rand, time.Second, 4*time.Second))
 	return r.pauseAll(ctx, victims, 30*time.Second)
 }
 
@@ -175,14 +177,14 @@ func (r *round) pauseAll(ctx context.Context, victims []*member, d time.Duration
 	var errs []error
 	from := time.Now()
 	for _, m := range victims {
-		errs = append(errs, m.proc.pause())
+		errs = append(errs, m.Pause())
 	}
-	sleep(ctx, d)
+	crew.Sleep(ctx, d)
 	for _, m := range victims {
-		errs = append(errs, m.proc.resume())
+		errs = append(errs, m.Resume())
 	}
 	for _, m := range victims {
-		r.note(harm{Kind: harmPause, Target: m.name, From: from, To: time.Now()})
+		r.note(harm{Kind: harmPause, Target: m.Name, From: from, To: time.Now()})
 	}
 	return errors.Join(append(errs, r.whole(ctx))...)
 }
@@ -191,8 +193,8 @@ func (r *round) pauseAll(ctx context.Context, victims []*member, d time.Duration
 // sent for 8 s. They may be the same.
 func playWire(ctx context.Context, r *round, rng *dice) error {
 	first, second := r.members[rng.IntN(len(r.members))], r.members[rng.IntN(len(r.members))]
-	sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
-	err := r.harmed(harmCut, first.name, func() error {
+	crew.Sleep(ctx, between(rng.Rand, time.Second, 2*time.Second))
+	err := r.harmed(harmCut, first.Name, func() error {
 		for _, p := range first.proxies {
 			p.cut()
 		}
@@ -201,12 +203,12 @@ func playWire(ctx context.Context, r *round, rng *dice) error {
 	if err != nil {
 		return err
 	}
-	sleep(ctx, between(rng.Rand, 500*time.Millisecond, 2*time.Second))
-	err = r.harmed(harmBlackHole, second.name, func() error {
+	crew.Sleep(ctx, between(rng.Rand, 500*time.Millisecond, 2*time.Second))
+	err = r.harmed(harmBlackHole, second.Name, func() error {
 		for _, p := range second.proxies {
 			p.blackHole(true)
 		}
-		sleep(ctx, 8*time.Second)
+		crew.Sleep(ctx, 8*time.Second)
 		for _, p := range second.proxies {
 			p.blackHole(false)
 		}

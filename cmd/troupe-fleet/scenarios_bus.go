@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-chat/troupe/bus/natsproc"
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // outage kills NATS servers, and starts them again after a while.
@@ -16,7 +17,7 @@ func (r *round) outage(ctx context.Context, d time.Duration, servers ...*natspro
 		for _, s := range servers {
 			s.Kill()
 		}
-		sleep(ctx, d)
+		crew.Sleep(ctx, d)
 		for _, s := range servers {
 			if err := s.Start(ctx); err != nil {
 				return err
@@ -74,7 +75,7 @@ func (r *round) mend() (done []tampering) {
 		for _, p := range s.member.proxies {
 			p.tamper(nil)
 		}
-		done = append(done, tampering{Process: s.member.name, Counts: s.tamper.counts()})
+		done = append(done, tampering{Process: s.member.Name, Counts: s.tamper.counts()})
 	}
 	r.spoilt = nil
 	return done
@@ -90,7 +91,7 @@ func playRolling(role string) func(context.Context, *round, *dice) error {
 	return func(ctx context.Context, r *round, rng *dice) error {
 		list := r.of(role)
 		for _, i := range rng.Perm(len(list)) {
-			sleep(ctx, between(rng.Rand, 500*time.Millisecond, 1500*time.Millisecond))
+			crew.Sleep(ctx, between(rng.Rand, 500*time.Millisecond, 1500*time.Millisecond))
 			if err := r.roll(ctx, list[i]); err != nil {
 				return err
 			}
@@ -101,11 +102,13 @@ func playRolling(role string) func(context.Context, *round, *dice) error {
 
 // roll restarts one process as an orchestrator would.
 func (r *round) roll(ctx context.Context, m *member) error {
-	err := r.harmed(harmDrain, m.name, func() error {
-		m.proc.terminate()
-		exit, err := m.proc.wait(ctx)
+	err := r.harmed(harmDrain, m.Name, func() error {
+		if err := m.Terminate(); err != nil {
+			return err
+		}
+		exit, err := m.Wait(ctx)
 		if err == nil && exit != 0 {
-			err = fmt.Errorf("exit status %d, the log is %s", exit, m.proc.logFile())
+			err = fmt.Errorf("exit status %d, the log is %s", exit, m.Log())
 		}
 		return err
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"runtime"
 	"time"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/crew"
 )
 
 // A load that takes every CPU twice: whoever wants one has to wait its turn.
@@ -19,7 +21,7 @@ const (
 // that.
 func playKillWorkerBusy(ctx context.Context, r *round, rng *dice) error {
 	return r.underLoad(ctx, func() error {
-		sleep(ctx, loadBefore)
+		crew.Sleep(ctx, loadBefore)
 		return r.killOne(ctx, rng, roleWorker)
 	})
 }
@@ -34,7 +36,7 @@ func (r *round) underLoad(ctx context.Context, do func() error) error {
 	}
 	defer b.kill() // a panic must not leave them behind
 	err = do()
-	sleep(ctx, time.Until(b.from.Add(loadTime)))
+	crew.Sleep(ctx, time.Until(b.from.Add(loadTime)))
 	seen, burnedOut := b.stop(cpus)
 	r.mu.Lock()
 	defer r.mu.Unlock()

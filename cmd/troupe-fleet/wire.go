@@ -49,7 +49,7 @@ func (w *wire) run() {
 		return
 	}
 	upEnded := make(chan struct{})
-	w.proxy.crew.start("proxy wire up", func() {
+	w.proxy.crew.Start("proxy wire up", func() {
 		defer close(upEnded)
 		ended := false
 		defer func() {
