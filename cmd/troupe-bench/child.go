@@ -7,50 +7,39 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 )
 
-// child is the process that is measured, from the outside.
+// child is a process of its own that a suite uses or measures, from the outside.
+// Its methods are for one goroutine.
 type child struct {
 	cmd   *exec.Cmd
 	pid   int
-	addr  string // where it accepts WebSockets
+	addr  string // where it listens
 	stdin io.WriteCloser
 	lines *bufio.Scanner // its standard output, after the address
-	floor bool
-	err   error // of the CPU clock, if ever
+	err   error          // of the CPU clock, if ever
 }
 
-const startTimeout = 10 * time.Second
+const startTimeout = 20 * time.Second
 
+// buildTroupe builds the program that is measured, into dir.
 func buildTroupe(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "troupe")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/troupe-chat/troupe/cmd/troupe")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build ./cmd/troupe: %w\n%s", err, out)
 	}
 	return path, nil
 }
 
-func startTroupe(ctx context.Context, binary string, flags ...string) (*child, error) {
-	args := append([]string{"serve", "--http.listen=127.0.0.1:0", "--log.format=json"}, flags...)
-	return launch(exec.CommandContext(ctx, binary, args...), false)
-}
-
-func startFloor(ctx context.Context, f floorSpec) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return launch(exec.CommandContext(ctx, self, f.args()...), true)
-}
-
-// launch starts cmd and waits for the line that says where it listens.
-func launch(cmd *exec.Cmd, floor bool) (*child, error) {
+// launch starts cmd and waits for the line that begins with word and ends with
+// the address where it listens. The child ends with its standard input.
+func launch(cmd *exec.Cmd, word string) (*child, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -64,18 +53,18 @@ func launch(cmd *exec.Cmd, floor bool) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	c := &child{cmd: cmd, pid: cmd.Process.Pid, stdin: in, lines: bufio.NewScanner(out), floor: floor}
+	c := &child{cmd: cmd, pid: cmd.Process.Pid, stdin: in, lines: bufio.NewScanner(out)}
 	late := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	for c.lines.Scan() {
 		fields := strings.Fields(c.lines.Text())
-		if len(fields) == 2 && fields[0] == "listening" {
+		if len(fields) == 2 && fields[0] == word {
 			c.addr = strings.TrimPrefix(fields[1], "http://")
 			return c, nil
 		}
 	}
 	c.stop()
-	return nil, fmt.Errorf("%s did not start: %s", filepath.Base(cmd.Path), complaints.Bytes())
+	return nil, fmt.Errorf("%s %s did not start: %s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), complaints.Bytes())
 }
 
 // stop ends the process without a goodbye: nothing it does then is measured.
@@ -85,6 +74,22 @@ func (c *child) stop() {
 	_ = c.cmd.Wait() // killed
 }
 
+// ask sends one line and returns the line that answers it. Only our own small
+// programs listen; see command.
+func (c *child) ask(line string) (string, error) {
+	if _, err := io.WriteString(c.stdin, line+"\n"); err != nil {
+		return "", err
+	}
+	if !c.lines.Scan() {
+		return "", errors.Join(io.ErrUnexpectedEOF, c.lines.Err())
+	}
+	answer := c.lines.Text()
+	if trouble, ok := strings.CutPrefix(answer, "error "); ok {
+		return "", fmt.Errorf("%s: %s", line, trouble)
+	}
+	return answer, nil
+}
+
 // cpu is what the process has used so far, user and system together.
 func (c *child) cpu() time.Duration {
 	d, err := cpuTime(c.pid)
@@ -92,14 +97,14 @@ func (c *child) cpu() time.Duration {
 	return d
 }
 
-// checked is what a suite returns: its readings, unless the CPU clock failed.
+// checked is what a side returns: its readings, unless the CPU clock failed.
 func (c *child) checked(r readings) (readings, error) { return r, c.err }
 
-// meter reads the CPU and the crowd's chunks now; what it returns reads them
-// again and takes the difference.
-func (c *child) meter(crowd *crowd) func() usage {
-	cpu, chunks := c.cpu(), crowd.chunks()
-	return func() usage { return usage{cpu: c.cpu() - cpu, chunks: crowd.chunks() - chunks} }
+// meter reads the CPU and a count now; what it returns reads them again and
+// takes the difference.
+func (c *child) meter(count func() int64) func() usage {
+	cpu, n := c.cpu(), count()
+	return func() usage { return usage{cpu: c.cpu() - cpu, chunks: count() - n} }
 }
 
 // usage is what a stretch of time cost and brought.
@@ -109,6 +114,8 @@ type usage struct {
 }
 
 func (u usage) perChunk() float64 { return micros(u.cpu) / float64(max(u.chunks, 1)) }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // firstBytes keeps the beginning of what a process complains about, and lets
 // the rest go by.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,21 +24,27 @@ type client struct {
 	buf  []byte
 	r, w int // buf[r:w] was read and not yet looked at
 
+	at   time.Time // of the latest read
+	text []byte    // of the chunks of the turn under way
+
 	chunks atomic.Int64 // seen so far; for whoever watches the crowd
-	text   []byte       // of the chunks of the turn under way
+	timed  bool         // the words are the time at which they were said: keep their delays
+	delays []float64    // of every chunk, in microseconds
 }
 
 const (
 	readBuffer    = 4 << 10
 	clientTimeout = 30 * time.Second // for anything at all: a measurement that stands still is broken
 
-	opText = 0x1
-	opPing = 0x9
+	opText  = 0x1
+	opClose = 0x8
+	opPing  = 0x9
 )
 
-// dial connects and shakes hands as session.
-func dial(ctx context.Context, addr, session string) (*client, error) {
-	var d net.Dialer
+// dial connects and shakes hands as the i-th user, who has a session and an
+// address of his own: limits have a key for each of them.
+func dial(ctx context.Context, addr string, i int) (*client, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+i>>16), byte(i>>8), byte(i))}}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -44,7 +53,7 @@ func dial(ctx context.Context, addr, session string) (*client, error) {
 		return nil, err
 	}
 	c := &client{nc: nc, buf: make([]byte, readBuffer)}
-	if err := c.handshake(addr, session); err != nil {
+	if err := c.handshake(addr, "bench-"+strconv.Itoa(i)); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -81,9 +90,16 @@ func (c *client) close() {
 	_ = c.nc.Close()
 }
 
-// ask sends one unnamed chat.
-func (c *client) ask(model string) error {
-	text := `{"type":"chat","provider":"echo","model":"` + model + `","content":"` + question + `"}`
+// leave says goodbye before the connection goes.
+func (c *client) leave() {
+	_, _ = c.nc.Write([]byte{0x80 | opClose, 0x80 | 2, 0, 0, 0, 0, 0x03, 0xe8}) // 1000, masked with zeros
+	_ = c.nc.Close()
+}
+
+// ask sends one unnamed chat to a provider, without earlier turns: no floor
+// remembers any.
+func (c *client) ask(provider, model string) error {
+	text := `{"type":"chat","provider":"` + provider + `","model":"` + model + `","messages":[],"content":"` + question + `"}`
 	frame := []byte{0x80 | opText, 0x80 | 126, byte(len(text) >> 8), byte(len(text)), 0, 0, 0, 0} // masked with zeros
 	if err := c.nc.SetDeadline(time.Now().Add(clientTimeout)); err != nil {
 		return err
@@ -123,11 +139,14 @@ func (c *client) step() (done bool, err error) {
 	if text, ok := inside(payload, chunkStart); ok {
 		c.text = append(c.text, text...)
 		c.chunks.Add(1)
+		if c.timed {
+			return false, c.clock(text)
+		}
 		return false, nil
 	}
 	full, ok := inside(payload, completeStart)
 	if !ok {
-		return false, fmt.Errorf("unexpected frame: %.200q", payload)
+		return false, unexpected(payload)
 	}
 	if !bytes.Equal(full, c.text) {
 		return false, fmt.Errorf("the chunks make %d bytes, the answer says %d", len(c.text), len(full))
@@ -135,22 +154,73 @@ func (c *client) step() (done bool, err error) {
 	return true, nil
 }
 
-// finish reads to the end of the turn and checks that nothing was lost.
+// refusal is an error frame: the server says that it cannot answer, with its
+// code. Nothing was lost unnoticed.
+type refusal struct{ code string }
+
+// Error implements error.
+func (r refusal) Error() string { return "the server answered with " + r.code }
+
+// unexpected tells a refusal from a frame that should not be.
+func unexpected(payload []byte) error {
+	var frame struct{ Type, Code string }
+	if json.Unmarshal(payload, &frame) == nil && frame.Type == "error" && frame.Code != "" {
+		return refusal{frame.Code}
+	}
+	return fmt.Errorf("unexpected frame: %.200q", payload)
+}
+
+// clock notes how long each word of a chunk was under way. Words that shared a
+// chunk arrived at the same time.
+func (c *client) clock(text []byte) error {
+	for word := range strings.FieldsSeq(string(text)) {
+		said, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return fmt.Errorf("a word is no time: %w", err)
+		}
+		c.delays = append(c.delays, micros(c.at.Sub(time.UnixMicro(said))))
+	}
+	return nil
+}
+
+// finish reads to the end of the turn and checks that it said want.
 func (c *client) finish(want string) error {
+	got, err := c.rest()
+	if err == nil && got != want {
+		err = fmt.Errorf("%d words arrived, %d were due", len(strings.Fields(got)), len(strings.Fields(want)))
+	}
+	return err
+}
+
+// finishClock reads to the end of a turn whose words are times, and checks that
+// so many came, in the order in which they were said.
+func (c *client) finishClock(words int) error {
+	got, err := c.rest()
+	if err != nil {
+		return err
+	}
+	times := strings.Fields(got)
+	if len(times) != words {
+		return fmt.Errorf("%d words arrived, %d were due", len(times), words)
+	}
+	if !slices.IsSorted(times) { // all have 16 digits
+		return errors.New("words arrived in another order than they were said")
+	}
+	return nil
+}
+
+// rest reads to the end of the turn and returns its text.
+func (c *client) rest() (string, error) {
 	for {
 		done, err := c.step()
 		if err != nil {
-			return err
+			return "", err
 		}
-		if !done {
-			continue
+		if done {
+			got := string(c.text)
+			c.text = c.text[:0]
+			return got, nil
 		}
-		got := string(c.text)
-		c.text = c.text[:0]
-		if got != want {
-			return fmt.Errorf("%d words arrived, %d were due", len(strings.Fields(got)), len(strings.Fields(want)))
-		}
-		return nil
 	}
 }
 
@@ -218,6 +288,7 @@ func (c *client) fill() error {
 		c.makeRoom(len(c.buf) + 1)
 	}
 	n, err := c.nc.Read(c.buf[c.w:])
+	c.at = time.Now()
 	c.w += n
 	if n > 0 {
 		return nil

@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/binary"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -70,15 +72,16 @@ func TestClientFindsEveryLoss(t *testing.T) {
 		wire []byte
 		want string
 	}{
-		"whole":            {join(chunk("Where "), chunk("do"), complete("Where do")), ""},
-		"joined":           {join(chunk("Where do"), complete("Where do")), ""},
-		"chunk lost":       {join(chunk("Where "), complete("Where do")), "the chunks make 6 bytes, the answer says 8"},
-		"chunk doubled":    {join(chunk("Where "), chunk("Where "), chunk("do"), complete("Where do")), "the chunks make 14 bytes"},
-		"both are short":   {join(chunk("Where"), complete("Where")), "1 words arrived, 2 were due"},
-		"an error instead": {join(chunk("Where "), serverFrame(`{"type":"error","code":"X"}`)), "unexpected frame"},
-		"closed":           {join(chunk("Where "), []byte{0x88, 0}), "unexpected frame, opcode 8"},
-		"cut":              {chunk("Where "), "EOF"},
-		"hostile length":   {[]byte{0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 0}, "16 MiB"},
+		"whole":          {join(chunk("Where "), chunk("do"), complete("Where do")), ""},
+		"joined":         {join(chunk("Where do"), complete("Where do")), ""},
+		"chunk lost":     {join(chunk("Where "), complete("Where do")), "the chunks make 6 bytes, the answer says 8"},
+		"chunk doubled":  {join(chunk("Where "), chunk("Where "), chunk("do"), complete("Where do")), "the chunks make 14 bytes"},
+		"both are short": {join(chunk("Where"), complete("Where")), "1 words arrived, 2 were due"},
+		"a refusal":      {join(chunk("Where "), serverFrame(`{"type":"error","code":"X"}`)), "the server answered with X"},
+		"another frame":  {join(chunk("Where "), serverFrame(`{"type":"notice","code":"X"}`)), "unexpected frame"},
+		"closed":         {join(chunk("Where "), []byte{0x88, 0}), "unexpected frame, opcode 8"},
+		"cut":            {chunk("Where "), "EOF"},
+		"hostile length": {[]byte{0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 0}, "16 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := fed(t, tt.wire, len(tt.wire)).finish("Where do")
@@ -87,6 +90,45 @@ func TestClientFindsEveryLoss(t *testing.T) {
 				return
 			}
 			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+// TestClientTellsTheDelay: words that are times make delays, and their order and
+// number is checked.
+func TestClientTellsTheDelay(t *testing.T) {
+	said := time.Now().Add(-time.Second).UnixMicro()
+	frames := func(words ...string) (wire []byte) {
+		for _, w := range words {
+			wire = append(wire, serverFrame(chunkStart+w+frameEnd)...)
+		}
+		return append(wire, serverFrame(completeStart+strings.Join(words, "")+frameEnd)...)
+	}
+	word := func(after int64) string { return strconv.FormatInt(said+after, 10) + " " }
+	for name, tt := range map[string]struct {
+		wire []byte
+		want string
+	}{
+		"whole":     {frames(word(0), word(5), word(5)), ""},
+		"joined":    {frames(word(0), word(5)+word(6)), ""},
+		"reordered": {frames(word(0), word(6), word(5)), "another order"},
+		"lost":      {frames(word(0), word(5)), "2 words arrived, 3 were due"},
+		"no time":   {frames(word(0), "Where ", word(5)), "no time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fed(t, tt.wire, len(tt.wire))
+			c.timed = true
+			err := c.finishClock(3)
+			if tt.want != "" {
+				require.ErrorContains(t, err, tt.want)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, c.delays, 3)
+			for _, d := range c.delays {
+				require.Greater(t, d, 999_000.0)
+				require.Less(t, d, 1_000_000+micros(clientTimeout))
+			}
 		})
 	}
 }

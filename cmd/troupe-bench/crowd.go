@@ -3,23 +3,27 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
+// parallel is how many clients connect at once.
+const parallel = 16
+
 // crowd is many clients of one server.
 type crowd struct {
 	addr    string
+	first   int // the number of its first user
 	clients []*client
 }
 
-// grow connects until there are n, at most parallel at a time.
-func (c *crowd) grow(ctx context.Context, n, parallel int) error {
+// grow connects until there are n.
+func (c *crowd) grow(ctx context.Context, n int) error {
 	have := len(c.clients)
 	c.clients = append(c.clients, make([]*client, max(0, n-have))...)
 	return each(n-have, parallel, func(i int) (err error) {
-		c.clients[have+i], err = dial(ctx, c.addr, fmt.Sprintf("bench-%d", have+i))
+		c.clients[have+i], err = dial(ctx, c.addr, c.first+have+i)
 		return err
 	})
 }
@@ -41,20 +45,36 @@ func (c *crowd) chunks() int64 {
 	return n
 }
 
+// delays are those of all of them, sorted; in microseconds.
+func (c *crowd) delays() []float64 {
+	var all []float64
+	for _, k := range c.clients {
+		all = append(all, k.delays...)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // perform has every client ask and read to the end. They start evenly spread
-// over stagger: users do not type in step.
-func (c *crowd) perform(model string, words int, stagger time.Duration) error {
-	n, want, began := len(c.clients), answerText(words), time.Now()
+// over the pace: users do not type in step.
+func (c *crowd) perform(provider string, s speech) error {
+	n, want, began := len(c.clients), s.text(), time.Now()
 	return each(n, n, func(i int) error {
-		time.Sleep(time.Until(began.Add(stagger * time.Duration(i) / time.Duration(n))))
-		if err := c.clients[i].ask(model); err != nil {
+		k := c.clients[i]
+		k.timed = s.Clock
+		time.Sleep(time.Until(began.Add(s.Pace * time.Duration(i) / time.Duration(n))))
+		if err := k.ask(provider, s.model()); err != nil {
 			return err
 		}
-		return c.clients[i].finish(want)
+		if s.Clock {
+			return k.finishClock(s.Words)
+		}
+		return k.finish(want)
 	})
 }
 
-// each calls f for 0…n-1, parallel at a time, and returns the first errors.
+// each calls f for 0…n-1, parallel at a time, and returns the first errors; a
+// refusal only where there is nothing worse.
 func each(n, parallel int, f func(i int) error) error {
 	var (
 		wg   sync.WaitGroup
@@ -83,5 +103,8 @@ func each(n, parallel int, f func(i int) error) error {
 		})
 	}
 	wg.Wait()
+	if worse := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return errors.As(err, new(refusal)) }); len(worse) > 0 {
+		errs = worse
+	}
 	return errors.Join(errs[:min(len(errs), 3)]...)
 }

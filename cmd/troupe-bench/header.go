@@ -6,15 +6,31 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 )
 
-// header says where and of what the numbers are.
-func header(ctx context.Context) string {
-	return fmt.Sprintf("**troupe-bench**, %s · %s, %d cores, %s/%s %s · %s · commit %s",
-		time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, kernel(),
-		runtime.Version(), commit(ctx))
+// machine says where and of what the numbers are.
+type machine struct {
+	date, processor, system, kernel, compiler, commit, reader string
+	cores                                                     int
+}
+
+func thisMachine(ctx context.Context, reader string) machine {
+	if reader == "" {
+		reader = "the server's choice"
+	}
+	return machine{
+		date: time.Now().UTC().Format(time.DateOnly), processor: processor(), cores: runtime.NumCPU(),
+		system: runtime.GOOS + "/" + runtime.GOARCH, kernel: kernel(), compiler: runtime.Version(), commit: commit(ctx), reader: reader,
+	}
+}
+
+// String is one line of Markdown.
+func (m machine) String() string {
+	return fmt.Sprintf("**troupe-bench**, %s · %s, %d cores, %s %s · %s · commit %s · websocket.reader: %s",
+		m.date, m.processor, m.cores, m.system, m.kernel, m.compiler, m.commit, m.reader)
 }
 
 func processor() string {
@@ -38,11 +54,19 @@ func kernel() string {
 	return strings.TrimSpace(string(b))
 }
 
-// commit is that of the working directory, where it is a repository.
+// commit is that of the working directory, where it is a repository, else that
+// of which this program was built.
 func commit(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
-	if err != nil {
-		return "unknown"
+	if err == nil {
+		return strings.TrimSpace(string(out))
 	}
-	return strings.TrimSpace(string(out))
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
 }

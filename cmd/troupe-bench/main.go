@@ -2,12 +2,12 @@
 // does the same job on the same machine. A ratio to a floor says more than a
 // number, because it survives a slower machine.
 //
-// The measured program is a child process, `troupe serve` as it is built, and
-// so is each floor; the clients live in this process. CPU time and memory are
-// read from the outside, of the child alone. Rounds are interleaved, troupe and
-// floor by turns, and what is printed is the median, so that a neighbour's load
-// hits both. One Markdown table goes to standard output, progress to standard
-// error.
+// What is measured is troupe as it is built, each of its processes a child of
+// this one, and so is each floor; the clients live in this process. CPU time and
+// memory are read from the outside, of one child alone. Rounds are interleaved,
+// troupe and floors by turns, and what is printed is the median, so that a
+// neighbour's load hits all. One Markdown table goes to standard output,
+// progress to standard error; with -o a page with pictures is written, too.
 package main
 
 import (
@@ -34,74 +34,84 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == floorCommand {
-		return floorMain(ctx, args[1:], os.Stdin, stdout)
-	}
+// options are the command line.
+type options struct {
+	plan   plan
+	suites []suite
+	troupe string // a binary; empty = build one
+	reader string // websocket.reader; empty = what the server chooses
+	page   string // where to write the page; empty = nowhere
+}
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("troupe-bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	quick := flags.Bool("quick", false, "fewer rounds and smaller ones: under a minute")
+	var o options
+	quick := flags.Bool("quick", false, "fewer rounds and smaller ones: two minutes")
 	rounds := flags.Int("rounds", 0, "interleaved rounds; 0 = 5, or 3 with -quick")
 	only := flags.String("only", "", "only suites whose name has this in it: "+suiteNames())
-	troupe := flags.String("troupe", "", "measure this binary instead of building one")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	flags.StringVar(&o.troupe, "troupe", "", "measure this binary instead of building one")
+	flags.StringVar(&o.reader, "reader", "", "who reads the server's sockets: goroutine or loop; empty = what the server chooses")
+	flags.StringVar(&o.page, "o", "", "write a page to this file, and its pictures into img/ beside it")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if !slices.Contains([]string{"", "goroutine", "loop"}, o.reader) {
+		return o, fmt.Errorf("-reader %q: goroutine or loop", o.reader)
+	}
+	o.plan = fullPlan()
+	if *quick {
+		o.plan = quickPlan()
+	}
+	if *rounds > 0 {
+		o.plan.rounds = *rounds
+	}
+	o.suites = slices.DeleteFunc(suites(), func(s suite) bool { return !strings.Contains(s.name, *only) })
+	if len(o.suites) == 0 {
+		return o, fmt.Errorf("no suite has %q in its name; there are: %s", *only, suiteNames())
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && strings.HasPrefix(args[0], commandPrefix) {
+		return commandMain(ctx, args[0], args[1:], os.Stdin, stdout)
+	}
+	o, err := parseOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	p := fullPlan()
-	if *quick {
-		p = quickPlan()
-	}
-	if *rounds > 0 {
-		p.rounds = *rounds
-	}
-	chosen := slices.DeleteFunc(suites(), func(s suite) bool { return !strings.Contains(s.name, *only) })
-	if len(chosen) == 0 {
-		return fmt.Errorf("no suite has %q in its name; there are: %s", *only, suiteNames())
-	}
-	return measure(ctx, p, chosen, *troupe, stdout, stderr)
-}
-
-// measure runs the chosen suites in every round and prints the table.
-func measure(ctx context.Context, p plan, chosen []suite, binary string, stdout, stderr io.Writer) error {
 	if err := supported(); err != nil {
 		return err
 	}
-	if binary == "" {
+	if o.troupe == "" {
 		dir, err := os.MkdirTemp("", "troupe-bench-")
 		if err != nil {
 			return err
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		if binary, err = buildTroupe(ctx, dir); err != nil {
+		if o.troupe, err = buildTroupe(ctx, dir); err != nil {
 			return err
 		}
 	}
 	began := time.Now()
-	t := newTable(p)
-	for round := range p.rounds {
-		for _, s := range chosen {
-			for i := range 2 {
-				floor := (round+i)%2 == 1 // who goes first changes with the round
-				fmt.Fprintf(stderr, "round %d/%d: %s, %s\n", round+1, p.rounds, s.name, sideName(floor))
-				got, err := s.run(ctx, p, starter(binary, floor))
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", s.name, sideName(floor), err)
-				}
-				t.add(got, floor)
-			}
+	t, err := measure(ctx, o.plan, o.suites, o.troupe, o.reader, stderr)
+	if err != nil {
+		return err
+	}
+	r := report{table: t, options: o, took: time.Since(began), machine: thisMachine(ctx, o.reader)}
+	if err := r.print(stdout); err != nil {
+		return err
+	}
+	if o.page != "" {
+		if err := r.writePage(o.page); err != nil {
+			return err
 		}
 	}
-	return t.print(stdout, header(ctx), time.Since(began))
-}
-
-func sideName(floor bool) string {
-	if floor {
-		return "floor"
-	}
-	return "troupe"
+	return t.trouble()
 }

@@ -7,19 +7,71 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // memory is what a process holds, in bytes: live is the heap and the stacks in
-// use after a collection, private what the system has given to it alone.
-type memory struct{ live, private float64 }
+// use after a collection, objects what is alive in that heap, and private what
+// the system has given to the process alone.
+type memory struct{ live, objects, private float64 }
 
-// settled reads the memory when garbage is gone.
+// settled reads the memory of troupe when garbage is gone. It has no door to ask
+// for a collection and collects when enough was allocated, so its metrics are
+// asked for until that has happened a few times. The least reading counts: a
+// span stays in use until it is swept, some time after the collection.
 func (c *child) settled(ctx context.Context) (memory, error) {
-	live, err := c.live(ctx)
+	const collections, asks = 5, 20_000
+	first, least := 0.0, memory{live: math.Inf(1), objects: math.Inf(1)}
+	for i := range asks {
+		m, err := c.scrape(ctx)
+		if err != nil {
+			return memory{}, err
+		}
+		least.live = min(least.live, m["go_memstats_heap_inuse_bytes"]+m["go_memstats_stack_inuse_bytes"])
+		least.objects = min(least.objects, m["go_memstats_heap_alloc_bytes"])
+		switch cycles := m["go_gc_duration_seconds_count"]; {
+		case i == 0:
+			first = cycles
+		case cycles >= first+collections:
+			least.private, err = c.atRest(ctx)
+			return least, err
+		}
+	}
+	return memory{}, errors.New("troupe did not collect its garbage")
+}
+
+// atRest reads the private memory of a process that nobody disturbs, once it has
+// not fallen for longer than troupe takes to notice that it is quiet.
+func (c *child) atRest(ctx context.Context) (float64, error) {
+	const still, longest, step, noise = 11 * time.Second, 40 * time.Second, 250 * time.Millisecond, 64 << 10
+	least, began := math.Inf(1), time.Now()
+	for fell := began; time.Since(fell) < still && time.Since(began) < longest; {
+		now, err := privateBytes(c.pid)
+		if err != nil {
+			return 0, err
+		}
+		if now < least-noise {
+			least, fell = now, time.Now()
+		}
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return least, nil
+}
+
+// settledFloor reads the memory of one of our small programs, which collects
+// when it is asked.
+func (c *child) settledFloor(context.Context) (memory, error) {
+	answer, err := c.ask("memory")
+	if err != nil {
+		return memory{}, err
+	}
+	live, err := strconv.ParseFloat(answer, 64)
 	if err != nil {
 		return memory{}, err
 	}
@@ -27,69 +79,23 @@ func (c *child) settled(ctx context.Context) (memory, error) {
 	return memory{live: live, private: private}, err
 }
 
-// live is the heap and the stacks in use. The floor collects when asked; troupe
-// has no such door and collects when enough was allocated, so its metrics are
-// asked for until that has happened a few times. The least reading counts: a
-// span stays in use until it is swept, some time after the collection.
-func (c *child) live(ctx context.Context) (float64, error) {
-	if c.floor {
-		return c.floorLive()
-	}
-	time.Sleep(1500 * time.Millisecond) // runs.keep and a bit: ended runs let go of their text
-	const collections, patience = 5, 20_000
-	first, least := 0.0, math.Inf(1)
-	for i := range patience {
-		m, err := scrape(ctx, c.addr)
-		if err != nil {
-			return 0, err
-		}
-		least = min(least, m["go_memstats_heap_inuse_bytes"]+m["go_memstats_stack_inuse_bytes"])
-		switch cycles := m["go_gc_duration_seconds_count"]; {
-		case i == 0:
-			first = cycles
-		case cycles >= first+collections:
-			return least, nil
-		}
-	}
-	return 0, errors.New("troupe did not collect its garbage")
-}
-
 // counts are the counters of the WebSocket side.
 type counts struct{ frames, writes float64 }
 
-// writesPerFrame is 1 where nothing was sent in two pieces, less where frames
-// shared a write, and more where one was split.
-func (c counts) writesPerFrame(before counts) float64 {
-	if c.frames == before.frames {
-		return 1 // the floor: it has no counters, and no other way to write
-	}
-	return (c.writes - before.writes) / (c.frames - before.frames)
-}
-
 func (c *child) counts(ctx context.Context) (counts, error) {
-	if c.floor {
-		return counts{}, nil
-	}
-	m, err := scrape(ctx, c.addr)
+	m, err := c.scrape(ctx)
 	return counts{frames: m["troupe_frames_queued_total"], writes: m["troupe_socket_writes_total"]}, err
 }
 
 // scrape reads the series without labels of /metrics.
-func scrape(ctx context.Context, addr string) (map[string]float64, error) {
+func (c *child) scrape(ctx context.Context) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := get(ctx, c.addr, "/metrics")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("/metrics: %s", res.Status)
-	}
 	return parseSeries(res.Body)
 }
 

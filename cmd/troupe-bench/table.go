@@ -5,86 +5,206 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 )
 
-// table gathers the readings of all rounds.
+// table gathers the readings of all rounds. Rounds are numbered because a ratio
+// compares the sides of one round.
 type table struct {
-	rows          []row
-	rounds        int
-	troupe, floor map[rowKey][]float64
+	rows     []row
+	rounds   []readings
+	failed   map[string]error // by suite
+	repeated []string         // what was measured anew, and why
 }
 
 func newTable(p plan) *table {
-	return &table{rows: rows(p), rounds: p.rounds, troupe: map[rowKey][]float64{}, floor: map[rowKey][]float64{}}
+	return &table{rows: rows(p), failed: map[string]error{}}
 }
 
-func (t *table) add(got readings, floor bool) {
-	into := t.troupe
-	if floor {
-		into = t.floor
+// add takes what a side read in a round.
+func (t *table) add(round int, got readings) {
+	for len(t.rounds) <= round {
+		t.rounds = append(t.rounds, readings{})
 	}
 	for k, v := range got {
-		into[k] = append(into[k], v)
+		t.rounds[round][k] = v
 	}
+}
+
+// fail notes that a suite did not come to its end.
+func (t *table) fail(suite string, err error) {
+	if t.failed[suite] == nil {
+		t.failed[suite] = err
+	}
+}
+
+// repeat notes that a measurement counted for nothing because of a refusal.
+func (t *table) repeat(what string, why refusal) {
+	t.repeated = append(t.repeated, what+" ("+why.code+")")
+}
+
+// of is the sum of these readings, in each round that has all of them.
+func (t *table) of(keys ...key) []float64 {
+	var out []float64
+	for _, r := range t.rounds {
+		if sum, ok := r.sum(keys); ok {
+			out = append(out, sum)
+		}
+	}
+	return out
+}
+
+func (r readings) sum(keys []key) (sum float64, ok bool) {
+	for _, k := range keys {
+		v, ok := r[k]
+		if !ok {
+			return 0, false
+		}
+		sum += v
+	}
+	return sum, len(keys) > 0
+}
+
+// compared is ours with its floor, by f, in each round that has both.
+func (t *table) compared(r row, f func(ours, floor float64) float64) []float64 {
+	var out []float64
+	for _, round := range t.rounds {
+		ours, ok := round[r.ours]
+		if floor, both := round.sum(r.floor); ok && both {
+			out = append(out, f(ours, floor))
+		}
+	}
+	return out
 }
 
 // ratio is the median of the rounds' own ratios: what disturbed a round mostly
-// disturbed both sides of it. 1 is as good as the floor, more is worse.
-func (t *table) ratio(r row) float64 {
-	a, b := t.troupe[r.key], t.floor[r.key]
-	ratios := make([]float64, min(len(a), len(b)))
-	for i := range ratios {
-		ratios[i] = a[i] / b[i]
-		if r.rate {
-			ratios[i] = b[i] / a[i]
+// disturbed both sides of it. ok is false where there is none.
+func (t *table) ratio(r row) (ratio float64, ok bool) {
+	ratios := t.compared(r, func(ours, floor float64) float64 {
+		if ours == floor {
+			return 1 // also of two zeros
 		}
-	}
-	return median(ratios)
+		return ours / floor
+	})
+	return median(ratios), len(ratios) > 0
 }
 
-// verdict is the goal and whether it is met.
-func (t *table) verdict(r row) string {
-	mark := func(met bool) string {
-		if met {
-			return "met"
-		}
-		return "**missed**"
-	}
+// met judges one goal.
+func (t *table) met(r row, g goal) bool {
+	ratio, _ := t.ratio(r)
+	ours := median(t.of(r.ours))
 	switch {
-	case r.ratio > 0:
-		return fmt.Sprintf("≤ %.1f×, %s", r.ratio, mark(t.ratio(r) <= r.ratio))
-	case r.most > 0:
-		return fmt.Sprintf("≤ %s, %s", r.show(r.most), mark(median(t.troupe[r.key]) <= r.most+0.0005))
+	case g.times > 0:
+		return ratio <= g.times
+	case g.atLeast > 0:
+		return ratio >= g.atLeast
+	case g.most > 0:
+		return ours <= g.most
+	case g.least > 0:
+		return ours >= g.least
+	case g.below > 0:
+		return ours < g.below
 	}
-	return ""
+	return median(t.compared(r, func(ours, floor float64) float64 { return ours - floor })) <= g.above
 }
 
-// print writes the table, ratios first.
-func (t *table) print(w io.Writer, header string, took time.Duration) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\nMedians of %d interleaved rounds, %s in all. Ratio: times the floor, less is better.\n\n", header, t.rounds, took.Round(time.Second))
-	b.WriteString("| measure | ratio | goal | troupe | floor | troupe, least to most |\n|---|---:|---|---:|---:|---:|\n")
-	for _, r := range t.rows {
-		mine := t.troupe[r.key]
-		if len(mine) == 0 || len(t.floor[r.key]) == 0 {
-			continue // not chosen
-		}
-		fmt.Fprintf(&b, "| %s | %.2f× | %s | %s | %s | %s to %s |\n", r.name, t.ratio(r), t.verdict(r),
-			r.show(median(mine)), r.show(median(t.floor[r.key])), r.show(slices.Min(mine)), r.show(slices.Max(mine)))
+// says is a goal in words.
+func (g goal) says(r row) string {
+	switch {
+	case g.times > 0:
+		return fmt.Sprintf("≤ %.1f ×", g.times)
+	case g.atLeast > 0:
+		return fmt.Sprintf("≥ %.1f ×", g.atLeast)
+	case g.most == writesSlack:
+		return "≤ 1"
+	case g.most > 0:
+		return "≤ " + r.show(g.most)
+	case g.least > 0:
+		return "≥ " + r.show(g.least)
+	case g.below > 0:
+		return "< " + r.show(g.below)
 	}
-	b.WriteString("\n" + footnotes)
+	return fmt.Sprintf("≤ %s more", r.show(g.above))
+}
+
+const missed = "missed"
+
+func met(yes bool) string {
+	if yes {
+		return "met"
+	}
+	return missed
+}
+
+// verdict says which goals there are and whether each is met.
+func (t *table) verdict(r row) string {
+	var out []string
+	for _, g := range r.goals {
+		mark := met(t.met(r, g))
+		if mark == missed {
+			mark = "**" + mark + "**"
+		}
+		out = append(out, g.says(r)+" "+mark)
+	}
+	return strings.Join(out, ", ")
+}
+
+// score counts the goals that were judged, and those that are met.
+func (t *table) score() (reached, judged int) {
+	for _, r := range t.rows {
+		if len(t.of(r.ours)) == 0 {
+			continue
+		}
+		for _, g := range r.goals {
+			judged++
+			if t.met(r, g) {
+				reached++
+			}
+		}
+	}
+	return reached, judged
+}
+
+// print writes the table and what failed.
+func (t *table) print(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| figure | troupe | floor | ratio | goal | least to most |\n|---|---:|---:|---:|---|---:|\n")
+	for _, r := range t.rows {
+		ours := t.of(r.ours)
+		if len(ours) == 0 {
+			continue // not chosen, or failed
+		}
+		floor, times := "", ""
+		if values := t.of(r.floor...); len(values) > 0 {
+			floor = r.show(median(values)) + " " + r.what
+		}
+		if ratio, ok := t.ratio(r); ok {
+			times = fmt.Sprintf("%.2f ×", ratio)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.name, r.show(median(ours)), floor, times, t.verdict(r), t.span(r))
+	}
+	reached, judged := t.score()
+	fmt.Fprintf(&b, "\n%d of %d goals met.", reached, judged)
+	if len(t.repeated) > 0 {
+		fmt.Fprintf(&b, "\n\nMeasured anew because questions were refused: %s.", strings.Join(t.repeated, ", "))
+	}
+	for _, s := range suites() {
+		if err := t.failed[s.name]; err != nil {
+			fmt.Fprintf(&b, "\n\n**%s failed**, its figures are missing or of fewer rounds: `%s`", s.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	b.WriteString("\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// footnotes say what a number means and what it leaves out.
-const footnotes = `- troupe is the whole ` + "`troupe serve`" + `: limiter, pool, actors, NATS and the echo provider in one process, limits on but far away. CPU is user and system time of that process alone; clients live in another one.
-- Floor of relay, idle and firehose: a listener, a gobwas/ws upgrade and one goroutine per socket that writes frames made beforehand, by a ticker where there is a pace. Floor of connect: net/http and a gobwas/ws upgrade that answers one frame.
-- Every answer is compared with what was due, byte by byte; a lost, doubled or reordered chunk fails the run.
-- Live memory is counted after collections, private memory is as the system sees it. Each idle connection has had one answer; ended runs were let go of (runs.keep 1s).
-- The firehose runs with websocket.outbox_bytes at 4 MiB: a client on the same two cores cannot read as fast, and would be told SLOW_CONSUMER.
-`
+// span is what the rounds lie between, ours alone.
+func (t *table) span(r row) string {
+	ours := t.of(r.ours)
+	if len(ours) < 2 {
+		return ""
+	}
+	return r.show(slices.Min(ours)) + " to " + r.show(slices.Max(ours))
+}
 
 func median(v []float64) float64 {
 	if len(v) == 0 {
