@@ -3,10 +3,10 @@
 // escaped is the size of a text inside a line of JSON, in bytes.
 export const escaped = (text) => Buffer.byteLength(JSON.stringify(text)) - 2;
 
-// pieces are words with the space around them, of whole characters, each at most
+// pieces are words with the space behind them, of whole characters, each at most
 // `room` escaped bytes.
 export function pieces(text, room) {
-  return (text.match(/\s*\S+\s*/gu) ?? [text]).flatMap(function cut(word) {
+  return (text.match(/\S+\s*|\s+/gu) ?? [text]).flatMap(function cut(word) {
     const characters = [...word], half = characters.length >> 1;
     if (half === 0 || escaped(word) <= room) return [word];
     return [...cut(characters.slice(0, half).join("")), ...cut(characters.slice(half).join(""))];

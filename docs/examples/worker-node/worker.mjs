@@ -29,7 +29,7 @@ const nc = await connect({
 });
 
 const runs = new Map(); // by run_id; the ended ones among them in the order of their end
-const jobs = new Map(); // job id → when it came: what the bus repeats is dropped
+const jobs = new Map(); // job id → {came, run}: what the bus repeats, or was given back, is dropped
 const gateways = new Map(); // id → {heard, skew}
 let active = 0, queue = null, draining = false, ownHeard = Date.now(), ticked = Date.now();
 
@@ -69,7 +69,7 @@ function onJob(msg) {
   const job = read(msg), now = Date.now();
   if (!job || typeof job.job !== "string") return;
   const repeated = jobs.has(job.job), gateway = gateways.get(job.gateway);
-  jobs.set(job.job, now);
+  if (!repeated) jobs.set(job.job, { came: now });
   if (repeated || (gateway && now > job.deadline + gateway.skew + 250)) return; // offered elsewhere by now
   if (draining || active >= MAX_RUNS) return publish(msg.reply, { type: "busy", worker: id });
   const question = job.messages?.at?.(-1)?.content;
@@ -83,6 +83,7 @@ function onJob(msg) {
   };
   job.messages = null; // the ended run keeps the answer alone
   runs.set(run.id, run);
+  jobs.set(job.job, { came: now, run: run.id });
   active++;
   follow(run, job);
   publish(msg.reply, { type: "accepted", run: run.id, worker: id }); // before any event
@@ -139,6 +140,7 @@ function onControl(msg) {
   const m = read(msg);
   if (!m || m.type === "probe") return; // that the server does not say "no responders" is the answer
   if (m.type === "find") return onFind(m, msg.reply);
+  if (m.type === "withdraw") return onWithdraw(m, msg.reply);
   const run = runs.get(m.run), mine = run?.followers.has(key(m));
   const asks = m.type === "resume" || m.type === "cancel"; // what must be answered
   // Unknown and another session's are answered alike. An ended run cannot be stopped any more.
@@ -158,7 +160,13 @@ function onControl(msg) {
   if (m.type === "cancel") end(run, { type: "cancelled" });
   if (m.type === "ack" && run.end) { run.followers.delete(key(m)); if (run.followers.size === 0) repeatEnd(run, 0); }
   if (m.type === "release") { run.keep = false; leave(run, m, "cancel"); }
-  if (m.type === "gone") leave(run, m, m.on_disconnect || run.job.on_disconnect);
+  if (m.type === "gone") leave(run, m, policyOf(run, m));
+}
+
+// policyOf is what the asker said, where whoever left says nothing or does not know it.
+function policyOf(run, m) {
+  const asked = run.job.on_disconnect, said = m.on_disconnect || asked;
+  return said === "grace" && asked === "continue" ? asked : said;
 }
 
 // leave takes one follower out, or with no `to` all of a gateway. Of the last one
@@ -170,6 +178,14 @@ function leave(run, m, policy) {
   if (run.end) repeatEnd(run, 0);
   else if (policy === "grace") run.grace = setTimeout(end, GRACE_MS, run, { type: "cancelled" });
   else if (policy !== "continue") end(run, { type: "cancelled" });
+}
+
+// onWithdraw gives a job back that never became a run, so that it can be asked elsewhere.
+function onWithdraw(m, reply) {
+  const known = jobs.get(m.job);
+  if (!known) jobs.set(m.job, { came: Date.now() });
+  if (!known?.run) publish(reply, { type: "missing", worker: id });
+  else if (runs.has(known.run)) publish(reply, { type: "accepted", run: known.run, worker: id });
 }
 
 // onFind answers which run was asked with a client's own secret and name: the newest,
@@ -213,7 +229,7 @@ function tick() {
   ticked = now;
   beat();
   for (const [gateway, g] of gateways) { if (deaf) g.heard = now; else if (now - g.heard > 3 * BEAT_MS) lost(gateway); }
-  for (const [job, came] of jobs) if (now - came > 10_000) jobs.delete(job);
+  for (const [job, { came, run }] of jobs) if (now - came > 10_000 && !runs.has(run)) jobs.delete(job);
   let spare = runs.size - active - KEEP_RUNS;
   for (const run of runs.values()) {
     if (run.end && (now - run.since_end > KEEP_MS || spare-- > 0)) { clearTimeout(run.again); runs.delete(run.id); }
