@@ -1,6 +1,7 @@
 # `make run` and `make test` need Go alone; `make help` lists all targets.
 GO      ?= go
 LISTEN  ?= 127.0.0.1:8000
+READER  ?= goroutine
 
 # The race detector needs a C compiler; without one the tests run without it.
 CC_FOUND := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo yes)
@@ -15,9 +16,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/troupe
+build: ## build bin/troupe and bin/troupe-load
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/troupe ./cmd/troupe
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/ ./cmd/troupe ./cmd/troupe-load
 
 .PHONY: run
 run: build ## start the server for development; LISTEN=:8001 for another port
@@ -29,11 +30,12 @@ test: ## everything that needs only Go
 	@unformatted="$$($(GO) tool gofumpt -l .)"; if [ -n "$$unformatted" ]; then echo "gofumpt would change:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
-	$(GO) test $(RACE) -timeout 10m ./...
+	$(GO) test $(RACE) -timeout 15m ./...
+	$(GO) test -timeout 15m -run 'TestEveryOrder' ./actors
 
-.PHONY: test-loop
-test-loop: ## the whole program's tests once more, with event loops instead of a goroutine for each socket
-	TROUPE_WEBSOCKET_READER=loop $(GO) test $(RACE) -timeout 10m ./cmd/troupe
+.PHONY: test-reader
+test-reader: ## the whole program's tests once more, with a goroutine for each socket instead of event loops
+	TROUPE_WEBSOCKET_READER=$(READER) $(GO) test $(RACE) -timeout 15m ./cmd/troupe
 
 .PHONY: fuzz
 FUZZTIME ?= 5s
@@ -55,6 +57,10 @@ cross: ## build for the other systems
 test-oracle: ## hold our codecs against the vendors' own libraries, which are a module of their own
 	cd actors/provider/oracle && $(GO) vet . && $(GO) test -timeout 5m .
 
+.PHONY: test-monitoring
+test-monitoring: ## hold alerts and dashboard against Prometheus's own parser and engine, a module of its own
+	cd deploy/monitoring/check && $(GO) vet . && $(GO) test -count=1 -timeout 5m . # it reads files outside its module
+
 .PHONY: test-web
 test-web: ## the pages and the browser client in Chromium and Node, which it installs where they are missing
 	@GO="$(GO)" bash .ci/test-web
@@ -73,6 +79,10 @@ screenshots: ## take the pictures of the pages anew
 	@GO="$(GO)" bash .ci/install-web
 	cd transport/web/test && node screenshots.mjs
 
+.PHONY: picture-faults
+picture-faults: build ## draw the picture of a fault run anew: 1,000 streams through a killed worker, panics and a limiter that is away
+	./bin/troupe-load faults --scenario picture --seed 7 --picture docs/img/faults.svg
+
 .PHONY: bench-oracle
 bench-oracle: ## what a streamed chunk costs our codecs and the vendors' own libraries
 	cd actors/provider/oracle && $(GO) test -run '^$$' -bench . .
@@ -81,9 +91,23 @@ bench-oracle: ## what a streamed chunk costs our codecs and the vendors' own lib
 test-fleet: ## break a whole fleet for some twelve minutes and judge what clients saw
 	$(GO) run ./cmd/troupe-fleet
 
+.PHONY: test-faults
+test-faults: ## the short form of every fault, each with its verdict; SCENARIOS="f01 f24" SEED=7
+	@GO="$(GO)" SCENARIOS="$(SCENARIOS)" SEED="$(SEED)" .ci/test-faults
+
+.PHONY: soak
+DURATION ?= 30m
+soak: build ## a random fault every 20 s for DURATION (30m), and how memory and goroutines grew
+	./bin/troupe-load faults --scenario soak --duration $(DURATION) --json bin/soak.json
+
 .PHONY: bench
-bench: ## measure against the floors and print the table
-	$(GO) run ./cmd/troupe-bench
+bench: ## measure every figure against its floor, in ten minutes, and write docs/benchmarks.md
+	$(GO) run ./cmd/troupe-bench -o docs/benchmarks.md
+
+.PHONY: bench-micro
+COUNT ?= 10
+bench-micro: ## the small benchmarks, for benchstat; COUNT=10
+	@$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 2h ./actors/... ./bus/... ./transport/...
 
 .PHONY: fmt
 fmt: ## format
