@@ -13,11 +13,15 @@ const (
 	outCompleted = iota
 	outCancelled
 	outFailed
+	outTimedOut // failed, since the tool gave it up
 )
 
 // codeSlowCut is a slow reader that was cut without a close frame. It reads too
 // slowly to see one that stands behind all that waits.
 const codeSlowCut = "slow_reader_cut"
+
+// codeTimeout is an answer without an end within timeouts.answer.
+const codeTimeout = "timeout"
 
 // over ends a turn and counts it.
 func (c *client) over(t *turn, outcome int) {
@@ -42,6 +46,9 @@ func (c *client) over(t *turn, outcome int) {
 	case outCancelled:
 		s.cancelled++
 		s.mCancelled += mine
+	case outTimedOut:
+		s.timedOut++
+		fallthrough
 	default:
 		s.failed++
 		s.mFailed += mine
@@ -155,20 +162,19 @@ func ending(err error) (code, example string) {
 	return "closed", "the connection ended: " + err.Error()
 }
 
-// expire gives up turns that take too long. It returns the socket to cut.
-// The caller holds the shard's lock.
+// expire gives up turns that take too long, each an answer without an end. It
+// returns the socket to cut: what it still says of them would be taken for
+// another question's. The caller holds the shard's lock.
 func (c *client) expire(now int64, patience time.Duration) *socket {
-	if len(c.turns) == 0 || now-c.turns[0].sent < int64(patience) {
-		return nil
+	any := false
+	for len(c.turns) > 0 && now-c.turns[0].sent >= int64(patience) {
+		t := c.turns[0]
+		c.shard.fault(codeTimeout, c.session+", question "+strconv.Itoa(t.id)+": no end after "+patience.String())
+		c.over(t, outTimedOut)
+		any = true
 	}
-	t := c.turns[0]
-	c.shard.fault("timeout", c.session+", question "+strconv.Itoa(t.id)+": no end after "+patience.String())
-	if c.sock == nil {
-		c.over(t, outFailed)
+	if !any || c.sock == nil {
 		return nil
-	}
-	for len(c.turns) > 0 {
-		c.over(c.turns[0], outFailed)
 	}
 	c.cut = true
 	return c.sock

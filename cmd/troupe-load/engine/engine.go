@@ -118,14 +118,23 @@ func (p *play) acts(ctx, connected context.Context) error {
 	p.asking.Store(false)
 	p.phase.set(phaseFinish)
 	p.finish(ctx)
+	if p.visits() && ctx.Err() == nil {
+		return p.anyVisitor()
+	}
 	return nil
 }
 
-// measure is where measuring begins.
+// measure is where measuring begins. Under load it does so at once, and asks the
+// server for its figures then: that takes its time, and what happens meanwhile counts.
 func (p *play) measure(ctx context.Context) {
+	p.phase.set(phaseMeasure)
+	if p.loading.Load() {
+		p.collector.begin()
+		p.before = p.series(ctx)
+		return
+	}
 	p.before = p.series(ctx)
 	p.collector.begin()
-	p.phase.set(phaseMeasure)
 }
 
 // series reads the server's figures, where it tells them.
@@ -144,11 +153,23 @@ func (p *play) anybody() error {
 	if all.connections > 0 && (all.open > 0 || p.living.Load() > 0) {
 		return nil
 	}
-	why := "the run was too short"
-	if errs := p.collector.errors(); len(errs) > 0 {
-		why = errs[0].Code + ": " + errs[0].Example
+	return fmt.Errorf("none of %d connections to %s is open after the ramp: %s", p.plan.Connections, p.target.url.Redacted(), p.whyNot())
+}
+
+// anyVisitor fails where nobody came in.
+func (p *play) anyVisitor() error {
+	if p.collector.sum(nil).connections > 0 {
+		return nil
 	}
-	return fmt.Errorf("none of %d connections to %s is open after the ramp: %s", p.plan.Connections, p.target.url.Redacted(), why)
+	return fmt.Errorf("none of %d visits to %s came in: %s", p.visitN.Load(), p.target.url.Redacted(), p.whyNot())
+}
+
+// whyNot is the most frequent error, where there was one.
+func (p *play) whyNot() string {
+	if errs := p.collector.errors(); len(errs) > 0 {
+		return errs[0].Code + ": " + errs[0].Example
+	}
+	return "the run was too short"
 }
 
 // finish waits for what is under way.

@@ -12,12 +12,12 @@ import (
 
 // judge decides what passed. Promises about order, loss, text and ends count in
 // the warm-up too.
-func judge(s *scenario.Scenario, r *report.Result, all *counters, connects int64, cutShort bool) []report.Check {
+func judge(s *scenario.Scenario, r *report.Result, all *counters, cutShort bool) []report.Check {
 	checks := []report.Check{
 		none(breachOrder, all.breachOrder, "chunks in order, each once", "chunks out of order or twice"),
 		none(breachLoss, all.breachLoss, "no chunk missing", "gaps in what was said"),
 		none(breachText, all.breachText, "every answer is its chunks, and what was asked for", "answers that are not their chunks, or not what was asked for"),
-		ends(r, all, cutShort),
+		ends(s, r, all, cutShort),
 	}
 	if s.Checks.MaxErrors != nil {
 		checks = append(checks, errorCheck(s, r))
@@ -38,7 +38,7 @@ func judge(s *scenario.Scenario, r *report.Result, all *counters, connects int64
 		}
 	}
 	for _, what := range slices.Sorted(maps.Keys(s.Checks.AtLeast)) {
-		checks = append(checks, atLeast(what, s.Checks.AtLeast[what], r, connects))
+		checks = append(checks, atLeast(what, s.Checks.AtLeast[what], r))
 	}
 	return checks
 }
@@ -50,11 +50,15 @@ func none(name string, n int64, good, bad string) report.Check {
 	return report.Check{Name: name, Detail: fmt.Sprintf("%d × %s", n, bad)}
 }
 
-// ends judges the ends. A run that somebody cut short waited for none.
-func ends(r *report.Result, all *counters, cutShort bool) report.Check {
+// ends judges the ends. A run that somebody cut short waited for none. Whoever
+// allows timeouts expects answers that never end.
+func ends(s *scenario.Scenario, r *report.Result, all *counters, cutShort bool) report.Check {
 	var bad []string
 	if all.breachEnds > 0 {
 		bad = append(bad, fmt.Sprintf("%d frames of answers that were over", all.breachEnds))
+	}
+	if all.timedOut > 0 && !slices.Contains(s.Checks.Allow, codeTimeout) {
+		bad = append(bad, fmt.Sprintf("%d questions without an end within %s", all.timedOut, s.Timeouts.Answer))
 	}
 	if r.Totals.Unfinished > 0 && !cutShort {
 		bad = append(bad, fmt.Sprintf("%d questions without an end", r.Totals.Unfinished))
@@ -98,13 +102,13 @@ func mark(quantile, name string, bound scenario.Duration, r *report.Result, valu
 	return check
 }
 
-func atLeast(what string, bound float64, r *report.Result, connects int64) report.Check {
+func atLeast(what string, bound float64, r *report.Result) report.Check {
 	got := map[string]float64{
 		"questions":   perSecond(r.Totals.Questions, r),
-		"completed":   perSecond(r.Totals.Completed, r),
+		"completed":   perSecond(r.Totals.Answered, r),
 		"frames":      perSecond(r.Totals.Frames, r),
 		"chunks":      perSecond(r.Totals.Chunks, r),
-		"connections": perSecond(connects, r),
+		"connections": perSecond(r.Totals.Connected, r),
 	}[what]
 	return report.Check{
 		Name: what + " a second", OK: got >= bound,

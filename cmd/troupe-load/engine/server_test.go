@@ -195,6 +195,53 @@ func TestAnAnswerWithoutAnEndIsUnfinishedOrTimesOut(t *testing.T) {
 	require.Equal(t, int64(4), errorsOf(r)["timeout"])
 	require.Equal(t, int64(4), r.Totals.Failed)
 	require.Zero(t, r.Totals.Unfinished)
+	ends := check(t, r, breachEnds)
+	require.False(t, ends.OK)
+	require.Equal(t, "4 questions without an end within 500ms", ends.Detail)
+
+	s.Checks.Allow = []string{"timeout"} // somebody who wants to see them hang
+	require.True(t, check(t, load(t, s, f.url()), breachEnds).OK)
+}
+
+func TestOneQuestionThatHangsTakesNoOtherWithIt(t *testing.T) {
+	f := newFake(t, func(say func(string), q asked, _ *websocket.Conn) {
+		if q.n > 1 {
+			honest(say, q, nil)
+		}
+	})
+	s := plan(t, "questions: {named: true, provider: x, models: y, arrival: constant, rate: 10, per_connection: 8}\n")
+	s.Connections, s.Duration = 1, scenario.Duration(2*time.Second)
+	s.Timeouts.Answer = scenario.Duration(500 * time.Millisecond)
+	r := load(t, s, f.url())
+	require.Equal(t, int64(1), errorsOf(r)["timeout"])
+	require.Equal(t, int64(1), r.Totals.Failed)
+	require.Greater(t, r.Totals.Completed, int64(10))
+}
+
+func TestRatesAreOfTheMeasuredTime(t *testing.T) {
+	f := newFake(t, func(say func(string), q asked, _ *websocket.Conn) {
+		time.Sleep(800 * time.Millisecond) // behind the end of what is measured
+		honest(say, q, nil)
+	})
+	r := load(t, plan(t, named+"checks: {at_least: {completed: 0.1}}\n"), f.url())
+	require.Equal(t, int64(4), r.Totals.Completed)
+	require.Zero(t, r.Totals.Answered)
+	require.False(t, check(t, r, "completed a second").OK)
+	require.Zero(t, r.Totals.Connected, "the ramp's do not count")
+	require.Equal(t, int64(4), r.Totals.Connections)
+}
+
+func TestNothingIsMissedWhileTheServerTellsItsFigures(t *testing.T) {
+	f := newFake(t, honest)
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) }))
+	defer slow.Close()
+	s := plan(t, "questions: {named: true, provider: x, models: y, arrival: constant, rate: 100}\n")
+	s.WarmUp, s.Duration = scenario.Duration(100*time.Millisecond), scenario.Duration(time.Second)
+	r, err := Run(t.Context(), s, Options{URL: f.url(), Metrics: slow.URL})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, r.Totals.Questions, int64(99))
+	require.GreaterOrEqual(t, r.Latencies[report.LatencyFirst].Count, r.Totals.Questions*9/10)
+	require.Greater(t, r.Seconds, 0.9)
 }
 
 func TestErrorsCountByTheirCode(t *testing.T) {
@@ -235,6 +282,9 @@ func TestNobodyThereIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "nobody listens there")
 	_, err = Run(t.Context(), plan(t, named), Options{URL: "http://x", Metrics: "off"})
 	require.ErrorContains(t, err, "give an address like ws://127.0.0.1:8000")
+	_, err = Run(t.Context(), plan(t, "visits: {rate: 100}\n"), Options{URL: url, Metrics: "off"})
+	require.ErrorContains(t, err, "came in: connect: ")
+	require.ErrorContains(t, err, "nobody listens there")
 	s := plan(t, named)
 	s.Connections = 50_000_000
 	_, err = Run(t.Context(), s, Options{URL: url, Metrics: "off"})

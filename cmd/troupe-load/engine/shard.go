@@ -69,7 +69,7 @@ type counters struct {
 	connections, refused, dropped                   int64
 	questions, completed, cancelled, failed         int64
 	resumed, frames, chunks, texts, bytes, late     int64
-	errors                                          int64
+	errors, timedOut                                int64
 	mQuestions, mCompleted, mCancelled, mFailed     int64 // of questions that were due while it was measured
 	open, active                                    int64 // now
 	breachOrder, breachLoss, breachText, breachEnds int64
@@ -90,6 +90,7 @@ func (c *counters) add(o *counters) {
 	c.bytes += o.bytes
 	c.late += o.late
 	c.errors += o.errors
+	c.timedOut += o.timedOut
 	c.mQuestions += o.mQuestions
 	c.mCompleted += o.mCompleted
 	c.mCancelled += o.mCancelled

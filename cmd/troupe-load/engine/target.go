@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 type target struct {
 	url     *url.URL
 	host    string // as in the Host header
-	address string // ip:port, looked up once
+	address string // ip:port, chosen once
 	tls     *tls.Config
 	path    string // with {{session}}
 	extra   string // header lines
@@ -27,7 +28,7 @@ type target struct {
 	timeout time.Duration
 }
 
-// newTarget reads the address and looks its host up.
+// newTarget reads the address, looks its host up and chooses what it stands for.
 func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*target, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
@@ -38,11 +39,6 @@ func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*targ
 	if port == "" {
 		port = map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
 	}
-	ips, err := new(net.Resolver).LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil || len(ips) == 0 {
-		return nil, fmt.Errorf("--url %s: cannot look up %s: %w", address, u.Hostname(), err)
-	}
-	t.address = net.JoinHostPort(ips[0].Unmap().String(), port)
 	if u.Scheme == "wss" {
 		t.tls = &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: s.InsecureTLS, NextProtos: []string{"http/1.1"}}
 	}
@@ -56,8 +52,45 @@ func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*targ
 	if t.sources, err = scenario.Sources(s.SourceAddresses); err != nil {
 		return nil, err
 	}
+	ips, err := new(net.Resolver).LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil || len(ips) == 0 {
+		return nil, fmt.Errorf("--url %s: cannot look up %s: %w", address, u.Hostname(), err)
+	}
+	if t.address, err = t.reachable(ctx, ips, port); err != nil {
+		return nil, fmt.Errorf("--url %s: %w", address, err)
+	}
 	t.extra, err = headerLines(s.Headers)
 	return t, err
+}
+
+// tryFor bounds one try of reachable.
+const tryFor = 2 * time.Second
+
+// reachable chooses the address that every socket goes to: the first that somebody
+// listens at, among those that the sources can be used for. Where nobody listens
+// at any it is the first, and the ramp tells why.
+func (t *target) reachable(ctx context.Context, ips []netip.Addr, port string) (string, error) {
+	var usable []string
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		other := func(source netip.Addr) bool { return source.Is4() != ip.Is4() }
+		if !slices.ContainsFunc(t.sources, other) {
+			usable = append(usable, net.JoinHostPort(ip.String(), port))
+		}
+	}
+	if len(usable) == 0 {
+		return "", fmt.Errorf("source_addresses are of another family than %s, which it stands for", ips[0].Unmap())
+	}
+	if len(usable) == 1 {
+		return usable[0], nil // the ramp tries it
+	}
+	for _, address := range usable {
+		nc, err := (&net.Dialer{Timeout: tryFor}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			return address, nc.Close()
+		}
+	}
+	return usable[0], nil
 }
 
 func headerLines(headers map[string]string) (string, error) {

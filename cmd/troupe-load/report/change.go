@@ -83,22 +83,25 @@ func (m measure) judge(a, b figure) string {
 	}
 }
 
+// fewConnections make no rate.
+const fewConnections = 100
+
 // throughput is what was done in a second. Frames count only where nothing
 // tells what they carried: joined ones are fewer, not worse.
 func throughput(a, b *Result) []measure {
-	each := func(name string, n func(Totals) int64) measure {
+	each := func(name string, least int64, n func(Totals) int64) measure {
 		return measure{name: name, more: true, show: rate, of: func(r *Result) figure {
-			return figure{value: float64(n(r.Totals)) / r.Seconds, ok: r.Seconds > 0}
+			return figure{value: float64(n(r.Totals)) / r.Seconds, ok: r.Seconds > 0, few: n(r.Totals) < least}
 		}}
 	}
 	all := []measure{
-		each("connections/s", func(t Totals) int64 { return t.Connections }),
-		each("answers/s", func(t Totals) int64 { return t.Completed }),
+		each("connections/s", fewConnections, func(t Totals) int64 { return t.Connected }), // the odd one that came back tells nothing
+		each("answers/s", 0, func(t Totals) int64 { return t.Answered }),
 	}
 	if a.Totals.Texts > 0 || b.Totals.Texts > 0 {
-		return append(all, each("chunks/s, as said", func(t Totals) int64 { return t.Texts }))
+		return append(all, each("chunks/s, as said", 0, func(t Totals) int64 { return t.Texts }))
 	}
-	return append(all, each("frames/s", func(t Totals) int64 { return t.Frames }))
+	return append(all, each("frames/s", 0, func(t Totals) int64 { return t.Frames }))
 }
 
 // delays are the percentiles of every latency that either run has. The further

@@ -44,10 +44,22 @@ func TestCompareSlower(t *testing.T) {
 
 func TestCompareNothingAnsweredIsWorse(t *testing.T) {
 	b := sample(1, 1)
-	b.Totals.Completed = 0
+	b.Totals.Answered = 0
 	text, worse := compared(t, sample(1, 1), b)
 	require.True(t, worse)
 	require.Regexp(t, `answers/s +\| +200 \| +0 \| 0.00× \| \*\*worse\*\*`, text)
+}
+
+func TestCompareConnectionsOfTheMeasuredTime(t *testing.T) {
+	a, b := sample(1, 1), sample(1, 1)
+	b.Totals.Connections = 10_000 // the ramp's
+	text, worse := compared(t, a, b)
+	require.False(t, worse)
+	require.Regexp(t, `connections/s +\| +10 \| +10 \| 1.00× \| same`, text)
+	b.Totals.Connected = 99
+	text, worse = compared(t, a, b)
+	require.False(t, worse)
+	require.Regexp(t, `connections/s .* too few`, text)
 }
 
 func TestJudge(t *testing.T) {

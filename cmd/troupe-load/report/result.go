@@ -58,11 +58,13 @@ type Machine struct {
 
 // Totals are counts of the whole measurement.
 type Totals struct {
-	Connections int64 `json:"connections"` // that were opened
+	Connections int64 `json:"connections"` // that were opened, from the start
+	Connected   int64 `json:"connected"`   // that were opened while it was measured
 	Refused     int64 `json:"refused"`
 	Dropped     int64 `json:"dropped"` // ended by the other side, unasked
 	Questions   int64 `json:"questions"`
 	Completed   int64 `json:"completed"`
+	Answered    int64 `json:"answered"` // complete answers that ended while it was measured, whenever they were asked: what rates are made of
 	Cancelled   int64 `json:"cancelled"`
 	Failed      int64 `json:"failed"`
 	Resumed     int64 `json:"resumed"`

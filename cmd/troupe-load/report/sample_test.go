@@ -44,7 +44,7 @@ func sample(seed uint64, slower float64) *Result {
 		r.Series = append(r.Series, point(random, second, slower))
 	}
 	r.Totals = Totals{
-		Connections: 1000, Questions: 12_400, Completed: 12_000, Cancelled: 300, Failed: 35, Unfinished: 65,
+		Connections: 1000, Connected: 600, Questions: 12_400, Completed: 12_000, Answered: 12_000, Cancelled: 300, Failed: 35, Unfinished: 65,
 		Frames: 2_400_000, Chunks: 2_300_000, Texts: 2_400_000, Bytes: 310 << 20,
 	}
 	return r

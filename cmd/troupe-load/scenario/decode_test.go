@@ -93,6 +93,7 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"cancel a foreign one", "mode: generic\nabort: {probability: 1}\ngeneric: {send: x, chunk: {contains: a}, end: {contains: b}}", `knows no cancel`},
 		{"resume a foreign one", "mode: generic\nreconnect: {resume: true}\ngeneric: {send: x, chunk: {contains: a}, end: {contains: b}}", `only mode troupe can resume`},
 		{"visitors by the clock", "visits: {rate: 5}\nquestions: {arrival: poisson, rate: 3}", `visitors ask by themselves`},
+		{"visitors that ask once", "visits: {rate: 5}\nquestions: {arrival: once}", `questions.arrival: once: visitors ask by themselves, visits.questions each; give closed, or none`},
 	} {
 		_, err := Parse("test.yaml", []byte(tt.text))
 		require.ErrorContains(t, err, tt.want, tt.name)

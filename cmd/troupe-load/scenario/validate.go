@@ -81,8 +81,8 @@ func (c *checker) users(s *Scenario) {
 	c.number("slow_readers.receive_buffer", float64(s.SlowReaders.ReceiveBuffer), 0, 1e9)
 	c.number("visits.rate", s.Visits.Rate, 0, mostRate)
 	c.number("visits.questions", float64(s.Visits.Questions), 0, 1e6)
-	c.that(s.Visits.Rate == 0 || !s.Questions.Open(), "questions.arrival", s.Questions.Arrival,
-		"visitors ask by themselves, visits.questions each; give closed")
+	c.that(s.Visits.Rate == 0 || s.Questions.Arrival == ArrivalClosed || s.Questions.Arrival == ArrivalNone, "questions.arrival", s.Questions.Arrival,
+		"visitors ask by themselves, visits.questions each; give closed, or none")
 }
 
 func (c *checker) reconnect(s *Scenario) {
