@@ -70,6 +70,22 @@ func TestAForeignServer(t *testing.T) {
 	require.Contains(t, r.Errors[0].Example, `"message":"no"`)
 }
 
+func TestAWholeTextIsComparedOnlyWithItsParts(t *testing.T) {
+	f := newFake(t, func(say func(string), _ asked, _ *websocket.Conn) {
+		say(`{"type":"token","words":"one"}`)
+		say(`{"type":"done","all":"one"}`)
+	})
+	of := func(text string) *scenario.Scenario {
+		return plan(t, `
+mode: generic
+questions: {arrival: once, spread: 0s}
+generic: {send: "{{content}}", chunk: {field: type, equals: token}, end: {field: type, equals: done}, full: all`+text+"}\n")
+	}
+	require.True(t, check(t, load(t, of(""), f.url()), breachText).OK, "nobody said where the parts are")
+	require.True(t, check(t, load(t, of(", text: words"), f.url()), breachText).OK)
+	require.False(t, check(t, load(t, of(", text: type"), f.url()), breachText).OK)
+}
+
 func TestPlainTextOverTLS(t *testing.T) {
 	f := &fake{}
 	f.answer = func(say func(string), q asked, _ *websocket.Conn) {

@@ -197,3 +197,16 @@ func endOfAnswer(b []byte) int {
 	}
 	return 0
 }
+
+func TestWhatComesOnASocketThatWasGivenUpIsNoBreach(t *testing.T) {
+	r, err := newRun(&target{}, plan(t, named))
+	require.NoError(t, err)
+	c := r.clients[0]
+	late := []byte(`{"type":"chunk","id":"1","seq":1,"content":"late"}`)
+	c.cut = true
+	c.message(late)
+	require.Zero(t, c.shard.breachEnds)
+	c.cut = false
+	c.message(late)
+	require.Equal(t, int64(1), c.shard.breachEnds)
+}
