@@ -449,7 +449,7 @@ class Socket {
   #client;
   #ws;
   #answers = new Map();
-  #sought = new Set(); // to be stopped, asked elsewhere
+  #sought = new Set(); // to be stopped, asked elsewhere: one after the other, since a refused stop says not whose
   #asked = new Map(); // nothing heard of them; their bytes
   #proven = Infinity; // when it was worth its opening
   #spoke = 0;
@@ -482,7 +482,7 @@ class Socket {
       this.#send({ type: "resume", run_id: runId, after: seq, id, client_key: this.#client.key });
     } else if (answer.stopping && asked) {
       this.#sought.add(answer);
-      this.#send({ type: "cancel", id, client_key: this.#client.key });
+      if (this.#sought.size === 1) this.#seek();
       return;
     } else {
       const question = answer.question(asked, this.#client);
@@ -499,6 +499,7 @@ class Socket {
   drop(answer) {
     this.#answers.delete(answer.id);
     this.#asked.delete(answer);
+    this.#found(answer);
     if (this.#leaving) this.leave();
   }
 
@@ -549,6 +550,7 @@ class Socket {
     this.#admit();
     this.#asked.delete(answer);
     if (!answer) return;
+    this.#found(answer);
     if (frame.type === "error" && LATER.has(frame.code) && !frame.run_id) return this.#moveOn(answer, frame);
     const { seq } = answer;
     answer.hear(frame);
@@ -588,11 +590,23 @@ class Socket {
   }
 
   #noCancel(frame) {
+    const [sought] = this.#sought;
+    if (!frame.retryable) return sought?.cancelled(); // nobody has it
+    if (sought) this.#again(sought, frame, () => this.#seek());
     for (const answer of this.#answers.values()) {
-      const sought = this.#sought.has(answer);
-      if (answer.stopping && frame.retryable) this.#again(answer, frame, () => (sought ? this.take(answer) : this.stop(answer)));
-      else if (sought) return answer.cancelled(); // nobody has it
+      if (answer.stopping && !this.#sought.has(answer)) this.#again(answer, frame, () => this.stop(answer));
     }
+  }
+
+  #seek() {
+    const [answer] = this.#sought;
+    if (answer) this.#send({ type: "cancel", id: answer.id, client_key: this.#client.key });
+  }
+
+  /** Or given up: the next one's turn. */
+  #found(answer) {
+    const [first] = this.#sought;
+    if (this.#sought.delete(answer) && answer === first) this.#seek();
   }
 
   #again(answer, frame, run) {

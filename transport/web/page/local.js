@@ -48,10 +48,12 @@ export const drafts = {
   put(taken) { for (const [name, text] of taken) drafts.set(name, text); },
 };
 
-/** This tab's name, also after a reload. */
-export function tabName(make) {
+/** This tab's name, also after a reload. It is stored only while the page is away: a tab that is duplicated gets a copy of what is stored. */
+export function tabName(make, on = globalThis.addEventListener) {
   const name = tab.get("troupe.tab") || make();
-  tab.set("troupe.tab", name);
+  tab.set("troupe.tab", "");
+  on("pagehide", () => tab.set("troupe.tab", name));
+  on("pageshow", () => tab.set("troupe.tab", "")); // it came back as it was
   return name;
 }
 

@@ -308,3 +308,37 @@ test("coming back online or into view tries at once, unless the server named a t
   network.dispatchEvent(new Event("online"));
   assert.equal(last().of("ping").length, pings + 1, "an open socket is asked whether it lives");
 });
+
+test("stops that are looked for on a new socket go one after the other, so that each gets its own answer", async (t) => {
+  clock(t);
+  const { troupe, last } = fakeClient(t);
+  last().admit();
+  const [one, two, three] = ["1", "2", "3"].map((id) => troupe.chat("hello", { id }));
+  await settle();
+  last().end(); // before anything was heard of them
+  const stopped = [one, two, three].map((answer) => answer.stop());
+  await settle();
+  await waited(t, troupe);
+  const socket = last();
+  socket.admit();
+  await settle();
+  const sought = () => socket.of("cancel").map(({ id }) => id);
+  assert.deepEqual(sought(), ["1"]);
+
+  const no = { type: "error", for: "cancel", message: "No." };
+  socket.say({ ...no, code: "BUS_UNAVAILABLE", retryable: true });
+  await pass(t, 1_000);
+  assert.deepEqual(sought(), ["1", "1"], "the others wait on");
+  socket.say({ type: "cancelled", id: "1", run_id: "r", seq: 3, full_response: "so far" });
+  await settle();
+  assert.deepEqual(sought(), ["1", "1", "2"]);
+  socket.say({ ...no, code: "NO_ACTIVE_RUN", retryable: false });
+  await settle();
+  assert.deepEqual(await stopped[1], { cancelled: true, text: "" });
+  assert.equal(three.state, "stopping");
+  assert.deepEqual(sought(), ["1", "1", "2", "3"]);
+  socket.say({ type: "accepted", id: "3", run_id: "r3" }, { type: "cancelled", id: "3", run_id: "r3", seq: 9, full_response: "all of it" });
+  assert.equal((await stopped[0]).text, "so far");
+  assert.equal((await stopped[2]).text, "all of it");
+  assert.deepEqual(sought(), ["1", "1", "2", "3"]);
+});

@@ -34,7 +34,17 @@ test("what was typed in a conversation goes with it, and comes back with it", ()
   assert.equal([...stored.keys()].filter(key => key.startsWith("troupe.draft.")).length, 1);
 });
 
-test("a tab keeps its name over a reload", () => {
-  const name = tabName(() => "one");
-  assert.equal(tabName(() => "two"), name);
+test("a tab keeps its name over a reload, and one that is duplicated gets its own", () => {
+  const page = new EventTarget();
+  const on = page.addEventListener.bind(page);
+  const name = tabName(() => "one", on);
+  assert.equal(name, "one");
+  assert.equal(tabName(() => "two", on), "two", "a copy of what is stored while it lives knows no name");
+  page.dispatchEvent(new Event("pageshow"));
+  assert.equal(stored.has("troupe.tab"), false);
+
+  const reloaded = new EventTarget();
+  tabName(() => "three", reloaded.addEventListener.bind(reloaded));
+  reloaded.dispatchEvent(new Event("pagehide"));
+  assert.equal(tabName(() => "four", on), "three");
 });
