@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
@@ -205,6 +207,55 @@ func TestSecondInterruptQuits(t *testing.T) {
 		require.Equal(t, 1, code)
 		require.Equal(t, "troupe: interrupted\n", stderr)
 	}
+}
+
+// TestInterruptAtTheEndOfAnAnswer: a stop that came too late is answered at the
+// prompt, where nothing is the matter; a stop there ends the conversation.
+func TestInterruptAtTheEndOfAnAnswer(t *testing.T) {
+	signals := make(chan os.Signal)
+	server := serverWith(t, "/ws/chat/cli", func(ctx context.Context, t *testing.T, c *websocket.Conn) {
+		for _, id := range []string{"1", "2"} {
+			assert.Equal(t, id, next(ctx, c)["id"])
+			say(ctx, c, `{"type":"chunk","id":"`+id+`","content":"a"}`, `{"type":"complete","id":"`+id+`","full_response":"a"}`,
+				`{"type":"error","for":"cancel","code":"NO_ACTIVE_RUN","message":"x"}`)
+		}
+		_, _, _ = c.Read(ctx)
+	})
+	base, err := parseTarget(server.URL)
+	require.NoError(t, err)
+	c, err := dial(t.Context(), chatAddress(base, "cli", ""), nil)
+	require.NoError(t, err)
+	defer c.close()
+	stdin, typed, err := os.Pipe()
+	require.NoError(t, err)
+	defer func() { _ = typed.Close() }()
+	var out, errs lockedBuffer
+	v := &conversation{client: c, frames: c.frames(t.Context(), &errs), interrupts: signals, out: &out, errs: &errs}
+	_, err = typed.WriteString("one\ntwo\n")
+	require.NoError(t, err)
+	go func() {
+		for errs.String() != "> > > " {
+			time.Sleep(time.Millisecond)
+		}
+		signals <- os.Interrupt
+	}()
+	require.NoError(t, v.converse(t.Context(), stdin))
+	require.Equal(t, "a\na\n", out.String())
+	require.Equal(t, "> > > \n", errs.String())
+}
+
+// Before there is anything to stop a signal ends the program as it ends any.
+func TestNoSignalIsTakenBeforeThereIsAConnection(t *testing.T) {
+	taken := false
+	p := &program{
+		stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard,
+		signals: func(...os.Signal) (<-chan os.Signal, func()) { taken = true; return nil, func() {} },
+		exit:    func(int) {},
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	require.Equal(t, 1, p.run(t.Context(), []string{"chat", "--url", server.URL, "hi"}))
+	require.False(t, taken)
 }
 
 func TestConversationOnOneSocket(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
@@ -150,4 +152,28 @@ func TestSignals(t *testing.T) {
 	signals <- os.Interrupt
 	require.Equal(t, 1, <-exited)
 	require.True(t, flushed, "the log is out before")
+}
+
+// Whoever reads the log may have stopped: a second signal ends the program all
+// the same, a moment later.
+func TestSecondSignalBesideAStuckLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals, exited, stuck := make(chan os.Signal), make(chan int, 1), make(chan struct{})
+		p := &program{
+			signals: func(...os.Signal) (<-chan os.Signal, func()) { return signals, func() {} },
+			exit:    func(code int) { exited <- code },
+		}
+		_, stop := p.untilSignal(t.Context(), zerolog.Nop(), func() { <-stuck })
+		defer stop()
+		defer close(stuck)
+		signals <- os.Interrupt
+		began := time.Now()
+		signals <- os.Interrupt
+		require.Equal(t, 1, <-exited)
+		require.Equal(t, lastLines, time.Since(began))
+	})
+}
+
+func TestAFlushThatPanicsIsOver(t *testing.T) {
+	atMost(time.Hour, func() { panic("the log is gone") })
 }

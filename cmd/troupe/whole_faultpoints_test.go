@@ -200,6 +200,15 @@ func TestFaultPointConnectionPanic(t *testing.T) {
 	require.Equal(t, 1, struck)
 	require.Equal(t, 1, w.broke(id).Hit)
 	w.quiet(7)
+	var told []map[string]any
+	for _, line := range w.logged("WebSocket connection closed") {
+		if line["code"] == "INTERNAL" {
+			told = append(told, line)
+		}
+	}
+	require.Len(t, told, 1, "the actor could not say it, whoever watches it did")
+	require.Equal(t, 1.0, told[0]["live_turns"])
+	require.Equal(t, "server_closed", told[0]["cause"])
 }
 
 func TestFaultPointLimiterHang(t *testing.T) {

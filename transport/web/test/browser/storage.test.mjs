@@ -147,3 +147,29 @@ browse("storage: a kept key goes along with a question that is asked again after
   await chat.says("fine");
   assert.deepEqual(vendor.asked.map(({ key }) => key), ["sk-user-1"]);
 });
+
+browse("storage: a conversation that the browser does not give now is said so, and a question then begins one of its own", {}, async (scene) => {
+  const troupe = scene.with(await startTroupe());
+  const chat = await openChat(scene, troupe.url);
+  await chat.hear("The first");
+  await chat.button("New chat").click();
+  await chat.hear("The second");
+  await chat.page.evaluate(() => {
+    const { get } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.get = () => { throw new DOMException("Internal error.", "UnknownError"); };
+    globalThis.mend = () => { IDBObjectStore.prototype.get = get; };
+  });
+  const list = chat.page.getByRole("navigation", { name: "Conversations" });
+  await list.getByRole("link", { name: "The first" }).click();
+  await chat.page.locator("#note").getByText("This browser does not give its conversations now. Reload the page to see them.").waitFor();
+  assert.equal(await chat.turns.count(), 0);
+  assert.equal(new URL(chat.page.url()).hash, "", "it is none of those that are kept");
+
+  await chat.page.evaluate(() => globalThis.mend());
+  await chat.hear("The third");
+  assert.equal(await chat.turns.count(), 1);
+  await chat.page.reload();
+  await list.getByRole("link", { name: "The first" }).click();
+  await chat.says("The first");
+  assert.equal(await chat.turns.count(), 1, "nothing was asked in it");
+});
