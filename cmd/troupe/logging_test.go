@@ -21,8 +21,9 @@ func TestLogFormats(t *testing.T) {
 	}{{"auto", true}, {"json", true}, {"console", false}} { // a buffer is no terminal
 		t.Run(tt.format, func(t *testing.T) {
 			var b bytes.Buffer
-			log, _ := newLogger(&b, config.LogConfig{Level: "info", Format: tt.format})
+			log, output := newLogger(&b, config.LogConfig{Level: "info", Format: tt.format})
 			log.Info().Str("session", "a\nb").Interface("key", protocol.NewSecret([]byte("sk-canary"))).Msg("hello")
+			output.flush()
 			require.Equal(t, 1, strings.Count(b.String(), "\n"), "one line for one event")
 			require.Contains(t, b.String(), "[redacted]")
 			require.NotContains(t, b.String(), "sk-canary")
@@ -45,9 +46,11 @@ func TestLevelChangesInDerivedLoggers(t *testing.T) {
 	log, output := newLogger(&b, config.LogConfig{Level: "warn", Format: "json"})
 	derived := log.With().Str("connection", "c1").Logger()
 	derived.Info().Msg("one")
+	output.flush()
 	require.Empty(t, b.String())
 	output.setLevel(zerolog.DebugLevel)
 	derived.Debug().Msg("two")
+	output.flush()
 	require.Contains(t, b.String(), "two")
 	output.setLevel(zerolog.ErrorLevel)
 	b.Reset()

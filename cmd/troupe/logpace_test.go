@@ -33,8 +33,8 @@ func (p *pieces) written() []string {
 	return slices.Clone(p.all)
 }
 
-// TestLogPace: a line after a silence is written at once, those behind it
-// together, after logPace at the latest and before they are too many.
+// TestLogPace: lines are written together, after logPace at the latest and before
+// they are too many, and never on the goroutine of whoever says them.
 func TestLogPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out pieces
@@ -44,31 +44,61 @@ func TestLogPace(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, len(line), n)
 		}
-		time.Sleep(logPace)
 		say("1\n")
-		require.Equal(t, []string{"1\n"}, out.written())
+		require.Empty(t, out.written(), "whoever says it does not write")
+		time.Sleep(logPace / 2)
 		say("2\n")
 		time.Sleep(logPace / 2)
-		say("3\n")
-		require.Len(t, out.written(), 1)
-		time.Sleep(logPace / 2)
 		synctest.Wait()
-		require.Equal(t, []string{"1\n", "2\n3\n"}, out.written())
+		require.Equal(t, []string{"1\n2\n"}, out.written())
 
 		time.Sleep(logPace)
-		say("4\n")
-		require.Len(t, out.written(), 3, "quiet again: at once")
 		long := strings.Repeat("x", logPiece-3) + "\n"
 		say(long)
-		say("5\n")
-		require.Equal(t, long+"5\n", out.written()[3], "enough for a piece")
-		say("6\n")
+		say("3\n")
+		require.Equal(t, long+"3\n", out.written()[1], "enough for a piece")
+		say("4\n")
 		p.flush()
-		require.Equal(t, "6\n", out.written()[4])
+		require.Equal(t, "4\n", out.written()[2])
 		p.flush()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Len(t, out.written(), 5, "nothing twice, and nothing empty")
+		require.Len(t, out.written(), 3, "nothing twice, and nothing empty")
+	})
+}
+
+// stopped is a writer whose reader has stopped until it is let go on.
+type stopped struct {
+	pieces
+	gate chan struct{}
+}
+
+func (g *stopped) Write(b []byte) (int, error) {
+	<-g.gate
+	return g.pieces.Write(b)
+}
+
+// TestAStuckLogHoldsUpOnlyWhoSaysTooMuch: a line costs nobody the time of a write.
+func TestAStuckLogHoldsUpOnlyWhoSaysTooMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &stopped{gate: make(chan struct{})}
+		p := newPacedWriter(out)
+		say := func(text string) { _, _ = p.Write([]byte(text)) }
+		say("1\n")
+		time.Sleep(2 * logPace) // it is being written
+		say("2\n")
+		said := false
+		long := strings.Repeat("x", logPiece) + "\n"
+		go func() {
+			say(long)
+			said = true
+		}()
+		synctest.Wait()
+		require.False(t, said, "the memory of what waits is bounded")
+		close(out.gate)
+		synctest.Wait()
+		require.True(t, said)
+		require.Equal(t, []string{"1\n", "2\n" + long}, out.written())
 	})
 }
 
@@ -77,13 +107,13 @@ func TestWarningsDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out pieces
 		log, _ := newLogger(&out, config.LogConfig{Level: zerolog.LevelInfoValue, Format: "json"})
-		time.Sleep(logPace)
 		log.Info().Msg("one")
 		log.Info().Msg("two")
-		require.Len(t, out.written(), 1)
+		require.Empty(t, out.written())
 		log.Warn().Msg("three")
-		require.Len(t, out.written(), 2)
-		require.Contains(t, out.written()[1], `"two"`)
-		require.Contains(t, out.written()[1], `"three"`)
+		require.Len(t, out.written(), 1)
+		for _, line := range []string{`"one"`, `"two"`, `"three"`} {
+			require.Contains(t, out.written()[0], line)
+		}
 	})
 }
