@@ -107,7 +107,7 @@ bench: ## measure every figure against its floor, in ten minutes, and write docs
 .PHONY: bench-micro
 COUNT ?= 10
 bench-micro: ## the small benchmarks, for benchstat; COUNT=10
-	@$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 2h ./actors/... ./bus/... ./transport/...
+	@$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 2h ./actors/... ./bus/... ./transport/... ./cmd/troupe-load/engine
 
 .PHONY: fmt
 fmt: ## format

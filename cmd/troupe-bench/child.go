@@ -2,11 +2,11 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,6 +20,7 @@ type child struct {
 	pid   int
 	addr  string // where it listens
 	stdin io.WriteCloser
+	log   *os.File       // what it says on standard error
 	lines *bufio.Scanner // its standard output, after the address
 	err   error          // of the CPU clock, if ever
 }
@@ -48,12 +49,17 @@ func launch(cmd *exec.Cmd, word string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	var complaints bytes.Buffer
-	cmd.Stderr = &firstBytes{buf: &complaints, room: 4 << 10}
-	if err := cmd.Start(); err != nil {
+	log, err := os.CreateTemp("", "troupe-bench-*.log") // a pipe would wake this process, which measures, for each line
+	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: cmd, pid: cmd.Process.Pid, stdin: in, lines: bufio.NewScanner(out)}
+	cmd.Stderr = log
+	c := &child{cmd: cmd, stdin: in, log: log, lines: bufio.NewScanner(out)}
+	if err := cmd.Start(); err != nil {
+		c.forget()
+		return nil, err
+	}
+	c.pid = cmd.Process.Pid
 	late := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	for c.lines.Scan() {
@@ -63,8 +69,10 @@ func launch(cmd *exec.Cmd, word string) (*child, error) {
 			return c, nil
 		}
 	}
+	complaints := make([]byte, 4<<10)
+	n, _ := log.ReadAt(complaints, 0) // what there is
 	c.stop()
-	return nil, fmt.Errorf("%s %s did not start: %s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), complaints.Bytes())
+	return nil, fmt.Errorf("%s %s did not start: %s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), complaints[:n])
 }
 
 // stop ends the process without a goodbye: nothing it does then is measured.
@@ -72,6 +80,13 @@ func (c *child) stop() {
 	_ = c.stdin.Close()
 	_ = c.cmd.Process.Kill()
 	_ = c.cmd.Wait() // killed
+	c.forget()
+}
+
+// forget lets go of the log.
+func (c *child) forget() {
+	_ = c.log.Close()
+	_ = os.Remove(c.log.Name())
 }
 
 // ask sends one line and returns the line that answers it. Only our own small
@@ -116,16 +131,3 @@ type usage struct {
 func (u usage) perChunk() float64 { return micros(u.cpu) / float64(max(u.chunks, 1)) }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-
-// firstBytes keeps the beginning of what a process complains about, and lets
-// the rest go by.
-type firstBytes struct {
-	buf  *bytes.Buffer
-	room int
-}
-
-// Write implements io.Writer.
-func (f *firstBytes) Write(p []byte) (int, error) {
-	f.buf.Write(p[:min(len(p), f.room-f.buf.Len())])
-	return len(p), nil
-}

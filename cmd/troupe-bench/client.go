@@ -29,7 +29,9 @@ type client struct {
 
 	chunks atomic.Int64 // seen so far; for whoever watches the crowd
 	timed  bool         // the words are the time at which they were said: keep their delays
-	delays []float64    // of every chunk, in microseconds
+	delays []float64    // in microseconds, of the words that were said
+	from   time.Time    // from then on; zero = of all
+	to     time.Time    // until then
 }
 
 const (
@@ -178,7 +180,9 @@ func (c *client) clock(text []byte) error {
 		if err != nil {
 			return fmt.Errorf("a word is no time: %w", err)
 		}
-		c.delays = append(c.delays, micros(c.at.Sub(time.UnixMicro(said))))
+		if at := time.UnixMicro(said); c.from.IsZero() || !at.Before(c.from) && at.Before(c.to) {
+			c.delays = append(c.delays, micros(c.at.Sub(at)))
+		}
 	}
 	return nil
 }

@@ -132,3 +132,16 @@ func TestClientTellsTheDelay(t *testing.T) {
 		})
 	}
 }
+
+func TestDelaysAreOfTheSteadyTime(t *testing.T) {
+	now := time.Now()
+	c := &client{timed: true, at: now, from: now.Add(-31 * time.Millisecond), to: now.Add(-15 * time.Millisecond)}
+	var said []string
+	for _, ago := range []time.Duration{40, 30, 20, 10, 5} {
+		said = append(said, strconv.FormatInt(now.Add(-ago*time.Millisecond).UnixMicro(), 10))
+	}
+	require.NoError(t, c.clock([]byte(strings.Join(said, " "))))
+	require.Len(t, c.delays, 2)
+	require.InDelta(t, 30_000, c.delays[0], 2)
+	require.InDelta(t, 20_000, c.delays[1], 2)
+}

@@ -55,14 +55,19 @@ func (c *crowd) delays() []float64 {
 	return all
 }
 
-// perform has every client ask and read to the end. They start evenly spread
-// over the pace: users do not type in step.
+// perform has every client ask and read to the end. They start one after the
+// other: users do not type in step. Delays are kept of the words that are said
+// while all of them read.
 func (c *crowd) perform(provider string, s speech) error {
 	n, want, began := len(c.clients), s.text(), time.Now()
+	from, to := s.steady()
 	return each(n, n, func(i int) error {
 		k := c.clients[i]
-		k.timed = s.Clock
-		time.Sleep(time.Until(began.Add(s.Pace * time.Duration(i) / time.Duration(n))))
+		k.timed, k.delays, k.from, k.to = s.Clock, k.delays[:0], time.Time{}, time.Time{}
+		if from > 0 {
+			k.from, k.to = began.Add(from), began.Add(to)
+		}
+		time.Sleep(time.Until(began.Add(s.start(i, n))))
 		if err := k.ask(provider, s.model()); err != nil {
 			return err
 		}

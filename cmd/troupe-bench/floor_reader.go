@@ -65,7 +65,7 @@ func (r *reader) start(url string, streams int, model string) {
 	began := time.Now()
 	go func() {
 		over <- each(streams, streams, func(i int) error {
-			time.Sleep(time.Until(began.Add(says.Pace * time.Duration(i) / time.Duration(streams))))
+			time.Sleep(time.Until(began.Add(says.start(i, streams))))
 			return r.read(url, body, says.Words)
 		})
 	}()

@@ -67,7 +67,7 @@ func (l *lab) writes(ctx context.Context, f writesSpec) (*child, error) {
 // server that is driven as hard as it goes is not to shed anything.
 func (l *lab) edge(more ...string) []string {
 	flags := append([]string{
-		"--http.listen=127.0.0.1:0", "--log.format=json", "--pool.max_connections=15000", "--pool.max_per_ip=0",
+		"--http.listen=127.0.0.1:0", "--log.format=json", "--pool.max_connections=15000",
 		"--limits.connections.max=100000", "--limits.sessions.max=100000", "--limits.messages.max=100000",
 		"--overload.lag=0s",
 	}, more...)
@@ -161,7 +161,7 @@ const patience = 90 * time.Second
 func (c *child) until(ctx context.Context, what string, wanted func(s status) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("too late"))
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		s, err := c.status(ctx)

@@ -97,7 +97,8 @@ pace, or 8 KiB at a time where there is no pace. It is not measured.
   on; the limits are far away, and no lag is too long (` + "`overload.lag`" + `). Clients live in the bench's own process, each with a session and a loopback address of its own,
   so that limits keep a key for each.
 - CPU is user and system time of the one process that is named, read from the outside to the nanosecond
-  (` + "`clock_getcpuclockid`" + `). Paced figures are of the middle three fifths of the answers: no start, no end.
+  (` + "`clock_getcpuclockid`" + `). Paced answers start
+  one after the other, over 25 paces, and last 140; figures of them are of the time in which all of them stream: no start, no end.
 - Every answer is compared with what was due, byte by byte. A lost, doubled or reordered text, or 30 seconds without one, fails
   the suite: figures that are here are of answers that all arrived whole. Where the server refused a question, as a machine that
   is busy otherwise provokes it, the measurement is thrown away and taken anew, and the table says so.
@@ -106,10 +107,10 @@ pace, or 8 KiB at a time where there is no pace. It is not measured.
 - A text is a word as the provider said it. The firehose counts texts and not frames: words that wait for a busy socket share a
   frame, and a write. Its first answer warms up and is not counted.
 - From the question to the first chunk: from before the write of the question to after the read of the chunk, one question
-  after the other on one open socket, 2 ms apart. The first tenth warms up.
-- The delay of a chunk: with a model like ` + "`echo-20ms-120w-clock`" + ` each word is the time at which the worker said it; the client
-  takes the time after the read that brought it. Clients, NATS, worker and gateway share the processors, on both sides alike.
-- Handshakes: connect, upgrade, admission and the end of the connection, until the last actor is gone.
+  after the other on one open socket, 1 to 4 ms apart. The first tenth warms up. It is the whole time, nothing is subtracted.
+- The delay of a chunk: with a model like ` + "`echo-20ms-140w-clock`" + ` each word is the time at which the worker said it; the client
+  takes the time after the read that brought it. One short answer each warms up. Clients, NATS, worker and gateway share the processors, on both sides alike.
+- Handshakes: connect, upgrade and admission, until the server has all of them and has turned none away.
 - Idle memory: each connection has had one answer. Private memory is what the system has given to the process alone
   (` + "`smaps_rollup`" + `), garbage and spare room included; live is heap and stacks in use after collections. Ended runs are let go of
   after 1 s (` + "`runs.keep`" + `). The kernel's own memory for a socket is in neither.

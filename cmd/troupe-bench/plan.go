@@ -24,9 +24,9 @@ type plan struct {
 
 func fullPlan() plan {
 	return plan{
-		rounds: 5, streams: 256, pace: 20 * time.Millisecond, words: 120,
+		rounds: 5, streams: 256, pace: 20 * time.Millisecond, words: 140,
 		fireWords: 512, encores: 3,
-		firsts: 600, delayFew: 64,
+		firsts: 1000, delayFew: 64,
 		connects: 6000, churn: 100_000,
 		idleFew: 2000, idleMany: 15_000, growth: [3]int{0, 5000, 14_500},
 	}

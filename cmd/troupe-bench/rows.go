@@ -62,7 +62,7 @@ func rows(p plan) []row {
 		{"delay", few + ", p99", gatewayFew99, us, []key{relayFew99}, "plain relay", []goal{{times: 1.5}}},
 		{"delay", many + ", p50", gatewayMany50, us, []key{relayMany50}, "plain relay", nil},
 		{"delay", many + ", p99", gatewayMany99, us, []key{relayMany99}, "plain relay", []goal{{times: 1.5}}},
-		{"connect", "handshakes and ends per CPU second", serveConnectsCPU, perSecond, []key{bareConnectsCPU}, "net/http + bare upgrade", []goal{{atLeast: 0.8}}},
+		{"connect", "handshakes with admission per CPU second", serveConnectsCPU, perSecond, []key{bareConnectsCPU}, "net/http + bare upgrade", []goal{{atLeast: 0.8}}},
 		{"connect", fmt.Sprintf("the same by the clock, %d at once", parallel), serveConnects, perSecond, []key{bareConnects}, "net/http + bare upgrade", nil},
 		{"idle memory", "private memory per idle connection at rest " + slope, idlePrivate, kib, []key{parkedPrivate}, "parked goroutine", []goal{{most: 2.5 * 1024}}},
 		{"idle memory", "live heap and stack per idle connection " + slope, idleLive, kib, []key{parkedLive}, "parked goroutine", nil},

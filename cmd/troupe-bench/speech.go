@@ -27,6 +27,27 @@ func (s speech) model() string {
 // lasts is how long a paced answer takes.
 func (s speech) lasts() time.Duration { return time.Duration(s.Words) * s.Pace }
 
+// startPaces is over how many paces the answers of a crowd start. A start costs
+// more than a word: within one pace they would be all that is measured. The number
+// is odd, so that the words of 2^k answers fall evenly into every pace.
+const startPaces = 25
+
+// start is when the i-th of n answers is asked for.
+func (s speech) start(i, n int) time.Duration {
+	return startPaces * s.Pace * time.Duration(i) / time.Duration(n)
+}
+
+// steady is the time, from the first start on, in which all answers of a crowd
+// stream and none starts or ends. Short answers are never all there: then it is
+// all of the time.
+func (s speech) steady() (from, to time.Duration) {
+	const margin = 5
+	if s.Words <= startPaces+2*margin {
+		return 0, s.start(1, 1) + s.lasts()
+	}
+	return (startPaces + margin) * s.Pace, s.lasts() - margin*s.Pace
+}
+
 // text is the whole answer; there is none to know beforehand with Clock.
 func (s speech) text() string { return strings.Join(repeated(question, s.Words), " ") }
 

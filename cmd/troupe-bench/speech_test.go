@@ -29,3 +29,20 @@ func TestAnswer(t *testing.T) {
 	require.Equal(t, []string{"a ", "b ", "a"}, spaced(repeated(" a b ", 3)))
 	require.Empty(t, spaced(repeated(" ", 3)))
 }
+
+func TestACrowdStartsSpread(t *testing.T) {
+	s := speech{Pace: 20 * time.Millisecond, Words: 140}
+	phases := map[time.Duration]int{}
+	for i := range 256 {
+		phases[s.start(i, 256)%s.Pace]++
+	}
+	require.Len(t, phases, 256, "no two of them say their words at the same moment")
+	from, to := s.steady()
+	require.Greater(t, from, s.start(255, 256), "all have started")
+	require.Less(t, to, s.lasts(), "none has ended")
+	require.Equal(t, 2100*time.Millisecond, to-from)
+
+	from, to = speech{Pace: time.Millisecond, Words: 20}.steady()
+	require.Zero(t, from)
+	require.Equal(t, 45*time.Millisecond, to, "until the last has ended")
+}

@@ -103,12 +103,13 @@ func (c *child) pacedChunk(to *crowd, provider string, s speech) (float64, error
 	return middle.perChunk(), c.err
 }
 
-// middle is what the process uses in the middle of answers that begin now: no
-// start, no end.
+// middle is what the process uses while all answers of a crowd that begins now
+// stream: no start, no end.
 func (c *child) middle(s speech, count func() int64) usage {
-	time.Sleep(s.lasts() / 5)
+	from, to := s.steady()
+	time.Sleep(from)
 	steady := c.meter(count)
-	time.Sleep(s.lasts() * 3 / 5)
+	time.Sleep(to - from)
 	return steady()
 }
 

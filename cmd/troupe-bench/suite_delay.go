@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -80,7 +82,7 @@ func (l *lab) firsts(ctx context.Context, srv *child) ([]float64, error) {
 		if err := k.ask("echo", s.model()); err != nil {
 			return nil, err
 		}
-		if _, err := k.step(); err != nil {
+		if err := k.firstChunk(); err != nil {
 			return nil, err
 		}
 		if i >= l.plan.firsts/10 {
@@ -89,15 +91,33 @@ func (l *lab) firsts(ctx context.Context, srv *child) ([]float64, error) {
 		if err := k.finish(s.text()); err != nil {
 			return nil, err
 		}
-		time.Sleep(betweenQuestions)
+		time.Sleep(pauseLeast + rand.N(pauseMost-pauseLeast))
 	}
 	slices.Sort(times)
 	return times, nil
 }
 
-// betweenQuestions lets both sides finish with one question before the next: a
-// run says its end, hears that it arrived and is logged, while the client reads.
-const betweenQuestions = 2 * time.Millisecond
+// The pause between two questions lets both sides finish with one before the next:
+// a run says its end, hears that it arrived and is logged, while the client reads.
+// It is drawn, so that no clock of either side is met at the same point each time.
+const (
+	pauseLeast = time.Millisecond
+	pauseMost  = 4 * time.Millisecond
+)
+
+// firstChunk reads until a chunk was there.
+func (c *client) firstChunk() error {
+	for before := c.chunks.Load(); c.chunks.Load() == before; {
+		done, err := c.step()
+		if done {
+			err = errors.New("an answer without a chunk")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // delays are those of paced streams in microseconds, sorted.
 func (l *lab) delays(ctx context.Context, srv *child, streams int) ([]float64, error) {
@@ -107,8 +127,12 @@ func (l *lab) delays(ctx context.Context, srv *child, streams int) ([]float64, e
 	}
 	defer c.close()
 	s := speech{Pace: l.plan.pace, Words: l.plan.words, Clock: true}
-	if err := c.perform("echo", s); err != nil {
-		return nil, err
+	warm := s
+	warm.Words = 1
+	for _, s := range []speech{warm, s} { // stacks and pools have their size then
+		if err := c.perform("echo", s); err != nil {
+			return nil, err
+		}
 	}
 	return c.delays(), nil
 }
