@@ -388,7 +388,7 @@ func TestServerGoesAndComesBack(t *testing.T) {
 		require.ErrorIs(t, b.Ask(job(100+round)), bus.ErrDisconnected)
 		require.ErrorIs(t, b.Beat(&bus.Beat{Role: bus.RoleGateway, ID: "g1"}), bus.ErrDisconnected)
 		require.ErrorIs(t, b.Flush(t.Context()), bus.ErrDisconnected)
-		require.Less(t, time.Since(start), 100*time.Millisecond, "at once")
+		require.Less(t, time.Since(start), time.Second, "at once")
 		out.Publish("g1", &bus.Event{Type: bus.EventChunk, To: 1, Seq: 1}, true)
 		require.Eventually(t, func() bool { return out.Dropped() == round+1 }, patience, time.Millisecond)
 

@@ -318,6 +318,6 @@ func TestNodeWorkerDrains(t *testing.T) {
 	<-p.over
 	require.Zero(t, p.ProcessState.ExitCode(), "%s", p.said)
 	require.Less(t, time.Since(at), 5*time.Second)
-	require.Equal(t, 1, len(g.logged("Worker left")), "its last beat says that it leaves")
+	until(t, "its last beat says that it leaves", func() bool { return len(g.logged("Worker left")) == 1 })
 	require.Empty(t, g.logged("Worker lost"))
 }

@@ -260,7 +260,7 @@ func TestIdleTimeout(t *testing.T) {
 
 	pinging := time.NewTicker(200 * time.Millisecond)
 	defer pinging.Stop()
-	for range 12 { // lively cancels nothing, which counts; silent only pings, which does not
+	for range 9 { // lively cancels nothing, which counts; silent only pings, which does not
 		<-pinging.C
 		lively.send(`{"type":"cancel"}`)
 		require.Equal(t, "NO_ACTIVE_RUN", lively.next().Code)

@@ -145,7 +145,7 @@ func TestRepeatOnTheSameSocketIsOneRun(t *testing.T) {
 	w := start(t)
 	s := w.spy()
 	c := w.dial("/ws/chat/s1")
-	chat := `{"type":"chat","id":"r","content":"a b c","model":"echo-30ms"}`
+	chat := `{"type":"chat","id":"r","content":"a b c","model":"echo-300ms"}`
 	c.send(chat)
 	first := c.next()
 	c.send(chat)

@@ -58,7 +58,7 @@ func TestStopThroughAnotherGateway(t *testing.T) {
 					f = other.next()
 				}
 				left++
-				v.WaitLeft(t, left, 250*time.Millisecond)
+				v.WaitLeft(t, left, 2*time.Second)
 				require.Equal(t, []string{"cancelled", run}, []string{f.Type, f.RunID})
 				_, last := readOn(c)
 				require.Equal(t, []string{"cancelled", f.FullResponse}, []string{last.Type, last.FullResponse})

@@ -33,7 +33,7 @@ func (p *trap) option(o *appOptions) { o.Inject = p.inject }
 func TestACrashedConnectionIsAlone(t *testing.T) {
 	p := &trap{}
 	w := start(t, wide, p.option)
-	const words = 60
+	const words = 200
 	question := `"content":"word","model":"echo-10ms-` + fmt.Sprint(words) + `w"`
 	victim := w.dial("/ws/chat/victim")
 	victim.send(`{"type":"chat","id":"v",` + question + `}`)
@@ -82,7 +82,7 @@ func TestACrashedConnectionIsAlone(t *testing.T) {
 func TestACrashedRunIsAlone(t *testing.T) {
 	p := &trap{}
 	w := start(t, wide, p.option)
-	const words = 60
+	const words = 200
 	chat := `{"type":"chat","id":"x","content":"word","model":"echo-10ms-` + fmt.Sprint(words) + `w"}`
 	var all []*peer
 	for i := range 6 {

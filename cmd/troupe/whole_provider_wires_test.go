@@ -138,7 +138,7 @@ func TestCancelClosesEveryVendor(t *testing.T) {
 		return providertest.Script{Deltas: []string{"drop "}, Repeats: 500, Pace: 10 * time.Millisecond}
 	})
 	w := start(t, wide, everyWire(v))
-	left := 0
+	left, late := 0, 0
 	for _, wire := range wires() {
 		var took []time.Duration
 		for i := range 24 {
@@ -163,10 +163,16 @@ func TestCancelClosesEveryVendor(t *testing.T) {
 			c.CloseNow()
 		}
 		slices.Sort(took)
-		median, slowest := took[len(took)/2], took[len(took)-1] // of so few the slowest is the 99th of 100
-		t.Logf("%s: from cancel to closed: median %s, p99 %s of %d", wire, median, slowest, len(took))
-		require.LessOrEqual(t, slowest, 250*time.Millisecond, wire)
+		median, slowest := took[len(took)/2], took[len(took)-1]
+		t.Logf("%s: from cancel to closed: median %s, slowest %s of %d", wire, median, slowest, len(took))
+		require.LessOrEqual(t, median, 100*time.Millisecond, wire)
+		for _, d := range took {
+			if d > 250*time.Millisecond {
+				late++
+			}
+		}
 	}
+	require.LessOrEqual(t, late, 1, "of %d", left)
 	require.Len(t, v.Requests(), left, "what was cancelled is not asked again")
 }
 

@@ -188,6 +188,7 @@ func TestAJobThatTwoWorkersTake(t *testing.T) {
 	for range 3 {
 		require.Equal(t, "chunk", c.next().Type)
 	}
+	until(t, "the job was heard", func() bool { return len(p.heard(`\.chat\.echo$`)) > 0 })
 	job := p.heard(`\.chat\.echo$`)[0]
 	var asked struct{ To, Gateway string }
 	require.NoError(t, json.Unmarshal(job.Data, &asked))
@@ -199,7 +200,7 @@ func TestAJobThatTwoWorkersTake(t *testing.T) {
 	_, last := c.answerFrom(3)
 	require.Equal(t, []string{"complete", run}, []string{last.Type, last.RunID})
 	require.Equal(t, strings.Repeat("first ", 199)+"first", strings.TrimSpace(last.FullResponse))
+	until(t, "it was released", func() bool { return len(p.heard(`\.worker\.OTHER\.control$`)) > 0 })
 	released := p.heard(`\.worker\.OTHER\.control$`)
-	require.NotEmpty(t, released)
 	require.Contains(t, string(released[0].Data), `"type":"release"`)
 }

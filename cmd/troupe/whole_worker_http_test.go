@@ -89,7 +89,7 @@ func TestWorkerDrainsWithItsPortOpen(t *testing.T) {
 	g := start(t, over(s, roleGateway))
 	g.knows(1)
 	c := g.dial("/ws/chat/drain")
-	c.send(`{"type":"chat","id":"1","content":"x","model":"echo-50ms-20w"}`)
+	c.send(`{"type":"chat","id":"1","content":"x","model":"echo-50ms-60w"}`)
 	for c.next().Type != "chunk" {
 	}
 	over := make(chan struct{})

@@ -27,12 +27,12 @@ browse("limits: the 26th connection of an address waits, says why, and is let in
   const crowd = await sockets(troupe, 25);
   const chat = new Chat(await scene.tab(troupe.url));
   await chat.connection("waiting");
-  assert.match(await chat.state.innerText(), /^No room for another connection\. Trying again in \d+ s\.$/);
+  await expectSoon(async () => assert.match(await chat.state.innerText(), /^No room for another connection\. Trying again (in \d+ s|now)\.$/));
   await chat.page.locator("#connection").getByText("Connection limit reached: 25 connections for this address. Close one, or try again later.").waitFor();
   await chat.ask("May I?");
   assert.equal(await chat.trouble.count(), 0, "a question that waits for a connection has not failed");
   for (const socket of crowd) socket.close();
-  await expectSoon(async () => assert.equal((await troupe.status()).connection_pool.active, 0));
+  await expectSoon(async () => assert.ok((await troupe.status()).connection_pool.active <= 1)); // the page may be quicker
   await chat.tryNow();
   await chat.says("May I?");
   await chat.connection("connected");
@@ -46,8 +46,8 @@ async function ask(troupe, session, content) {
   assert.equal(response.status, 200);
 }
 
-browse("limits: the 31st question within the window counts down and can be asked again", {}, async (scene) => {
-  const troupe = scene.with(await startTroupe({ limits: { messages: { max: 30, window: "15s" } } }));
+browse("limits: the 31st question within the window counts down and can be asked again", { timeout: 120_000 }, async (scene) => {
+  const troupe = scene.with(await startTroupe({ limits: { messages: { max: 30, window: "30s" } } }));
   const chat = await openChat(scene, troupe.url);
   const session = await chat.page.evaluate(() => localStorage.getItem("troupe.session"));
   for (let i = 1; i <= 29; i++) await ask(troupe, session, `Question ${i}`); // at the same time they would be too many for the pool
@@ -55,10 +55,10 @@ browse("limits: the 31st question within the window counts down and can be asked
   assert.equal(await chat.trouble.count(), 0, "30 questions are within the limit");
   await chat.ask("One more");
   await chat.trouble.waitFor();
-  assert.match(await chat.trouble.locator(".trouble-words").innerText(), /^Too many messages: the limit is 30 messages per 15 seconds\. Try again in \d+ s\.$/);
+  assert.match(await chat.trouble.locator(".trouble-words").innerText(), /^Too many messages: the limit is 30 messages per 30 seconds\. Try again in \d+ s\.$/);
   const seconds = async () => Number(/ask again in (\d+) s/.exec(await chat.trouble.innerText())?.[1] ?? NaN);
   const first = await seconds();
-  assert.ok(first > 0 && first <= 15, `it says for how long: ${await chat.trouble.innerText()}`);
+  assert.ok(first > 0 && first <= 30, `it says for how long: ${await chat.trouble.innerText()}`);
   assert.equal(await chat.button("Ask again").count(), 0, "not before it helps");
   const lower = async (than) => {
     const now = await seconds();
@@ -67,7 +67,7 @@ browse("limits: the 31st question within the window counts down and can be asked
   };
   const second = await expectSoon(() => lower(first));
   await expectSoon(() => lower(second));
-  await chat.button("Ask again").and(chat.page.locator(":enabled")).waitFor({ timeout: 25_000 });
+  await chat.button("Ask again").and(chat.page.locator(":enabled")).waitFor({ timeout: 40_000 });
   await chat.button("Ask again").click();
   await chat.says("One more");
   await chat.ended();
@@ -91,11 +91,11 @@ browse("limits: a whole pool is told in words and the page stays usable", { expe
 });
 
 browse("limits: a connection that nothing was asked on is closed, which is said, and the next question opens another", {}, async (scene) => {
-  const troupe = scene.with(await startTroupe({ pool: { idle_timeout: "1s" } }));
+  const troupe = scene.with(await startTroupe({ pool: { idle_timeout: "3s" } }));
   const chat = await openChat(scene, troupe.url);
   await chat.connection("idle");
   assert.equal(await chat.state.innerText(), "Not connected");
-  await chat.page.getByText("Nothing was asked for 1s. Reconnect to go on. The next question connects.").waitFor();
+  await chat.page.getByText("Nothing was asked for 3s. Reconnect to go on. The next question connects.").waitFor();
   assert.equal((await troupe.status()).connection_pool.active, 0, "it really is not connected");
   assert.equal(await chat.trouble.count(), 0, "that is no trouble");
   assert.equal(await chat.hear("Are you still there?"), "Are you still there?");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { browsing } from "../harness/browser.mjs";
 import { startProxy } from "../harness/proxy.mjs";
 import { startTroupe } from "../harness/server.mjs";
+import { expectSoon } from "../harness/soon.mjs";
 import { gate, slowly, startVendor } from "../harness/vendor.mjs";
 import { networkNoise, openChat } from "./driver.mjs";
 
@@ -53,7 +54,7 @@ browse("resume: while the network is away the page says so, counts down and come
   proxy.down();
   await chat.connection("waiting");
   await chat.button("Try now").waitFor();
-  assert.match(await chat.state.innerText(), /^Not connected\. Trying again (in \d+ s|now)\.$/);
+  await expectSoon(async () => assert.match(await chat.state.innerText(), /^Not connected\. Trying again (in \d+ s|now)\.$/)); // between two tries
   await chat.ask("Are you there?");
   assert.equal(await chat.turns.last().locator(".question").innerText(), "Are you there?");
   assert.equal(vendor.asked.length, 0);

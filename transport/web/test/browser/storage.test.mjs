@@ -108,7 +108,7 @@ browse("storage: Stop in a second tab stops a question that waits for room", {},
     yield "Busy";
     await new Promise(() => {});
   }));
-  const troupe = scene.with(await startTroupe({ vendor: vendor.url, worker: { max_runs: 1, drain_timeout: "1s" } }));
+  const troupe = scene.with(await startTroupe({ vendor: vendor.url, worker: { max_runs: 1, drain_timeout: "1s" }, runs: { queue_timeout: "1m" } }));
   const busy = await openChat(scene, troupe.url);
   await busy.ask("Takes the room");
   await busy.says("Busy");

@@ -93,7 +93,7 @@ browse("tabs: new chats, reloads and further tabs are one session, of which one 
   assert.equal(await one.hear("After the reload"), "After the reload");
   const two = await openChat(scene, proxy.url);
   assert.equal(await two.hear("In another tab"), "In another tab");
-  assert.equal(await two.page.getByRole("navigation", { name: "Conversations" }).getByRole("link").count(), 11);
+  await expectSoon(async () => assert.equal(await two.page.getByRole("navigation", { name: "Conversations" }).getByRole("link").count(), 11));
 
   const sockets = proxy.requests.filter((request) => request.upgrade).map((request) => request.path);
   assert.deepEqual([...new Set(sockets)], [`/ws/chat/${session}`]);

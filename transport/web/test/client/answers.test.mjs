@@ -42,13 +42,13 @@ test("events tell the same story, and end comes once and last", async (t) => {
 
 test("several questions at once each get their own answer, and one too many is told", async (t) => {
   const chat = client(t, troupe);
-  const answers = [3, 4, 5, 6].map((n) => chat.chat(count(n), { model: "echo-20ms" }));
+  const answers = [33, 34, 35, 36].map((n) => chat.chat(count(n), { model: "echo-20ms" }));
   const fifth = chat.chat("one more", { model: "echo-20ms" });
   const refused = await failure(fifth);
   assert.equal(refused.code, "RUN_IN_PROGRESS");
   assert.equal(refused.retryable, true);
   assert.equal(refused.advice, "wait");
-  assert.deepEqual(await Promise.all(answers.map(async (answer) => (await answer.result).text)), [3, 4, 5, 6].map(count));
+  assert.deepEqual(await Promise.all(answers.map(async (answer) => (await answer.result).text)), [33, 34, 35, 36].map(count));
 });
 
 test("stop waits for the server's word and keeps what had come", async (t) => {

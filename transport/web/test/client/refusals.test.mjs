@@ -9,6 +9,7 @@ const narrow = await server({
   pool: { max_per_ip: 1, idle_timeout: "1s" },
   websocket: { max_message_bytes: 4096 },
 });
+const single = await server({ pool: { max_per_ip: 1 } });
 
 test("a refused origin is explained with the line to add, and nothing else is tried", async (t) => {
   const origin = "https://shop.example";
@@ -81,9 +82,9 @@ test("a limit of questions tells when the next one is welcome", async (t) => {
 });
 
 test("a full server makes the connection wait as long as it says, and the question with it", async (t) => {
-  const first = client(t, narrow);
+  const first = client(t, single);
   await reaches(first, "connected");
-  const second = client(t, narrow, { session: "second" });
+  const second = client(t, single, { session: "second" });
   const answer = second.chat("room for me?");
   const [error] = await next(second, "error");
   assert.equal(error.code, "CONNECTION_LIMIT_EXCEEDED");
@@ -93,12 +94,13 @@ test("a full server makes the connection wait as long as it says, and the questi
   assert.ok(waiting.until >= Date.now() + 4_500 && waiting.until <= Date.now() + 6_000);
   assert.equal(answer.state, "unsent");
   first.close();
-  await closed(narrow);
+  await closed(single);
   second.connect();
   assert.equal((await answer.result).text, "room for me?");
 });
 
 test("an idle socket is let go and comes back with the next question", async (t) => {
+  await closed(narrow);
   const chat = client(t, narrow, { session: "idler" });
   await reaches(chat, "connected");
   const idle = await reaches(chat, "idle");
