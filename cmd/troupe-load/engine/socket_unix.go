@@ -28,21 +28,32 @@ func (s *socket) pump(in intake) error {
 		}
 	}
 	var end error
-	err = raw.Read(func(fd uintptr) (done bool) {
+	drain := func(fd uintptr) (done bool) {
 		done, end = s.drain(int(fd), in)
 		return done
-	})
-	if end != nil {
-		return end
 	}
-	return err
+	for {
+		err := raw.Read(drain) // it looks at deadlines and at the close before it reads
+		if end != nil {
+			return end
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
-// drain reads all there is. It is not done while the socket lives. It reads
-// until there is nothing more, also after a short read: what came together with
-// the other side's end would else hide that end.
+// readsAtOnce bounds the work between two looks at deadlines and at whether the
+// socket was closed: a server that never stops sending would else hold its reader,
+// and whoever closes the socket, forever.
+const readsAtOnce = 64
+
+// drain reads all there is, or as much as may be read at once. It reads until
+// there is nothing more, also after a short read: what came together with the other
+// side's end would else hide that end. It is not done, and has the poller wait,
+// only where nothing is left: the poller tells of what is new alone.
 func (s *socket) drain(fd int, in intake) (done bool, err error) {
-	for {
+	for range readsAtOnce {
 		l := s.lend()
 		n, err := unix.Read(fd, l.buf[l.filled:])
 		switch {
@@ -64,4 +75,5 @@ func (s *socket) drain(fd int, in intake) (done bool, err error) {
 			return true, err
 		}
 	}
+	return true, nil
 }
