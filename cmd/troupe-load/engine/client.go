@@ -152,7 +152,7 @@ func (c *client) admitted(sock *socket, due int64) (frames []byte) {
 	for _, t := range c.turns { // those that are to be resumed
 		var payload []byte
 		if payload, _ = c.run.dialect.resume(nil, c, t); payload != nil {
-			t.backDue = due
+			t.backDue, t.resumed = due, true
 			frames = appendFrame(frames, opText, payload)
 		}
 	}

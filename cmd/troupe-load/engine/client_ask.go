@@ -49,7 +49,7 @@ func (c *client) newTurn(due int64) *turn {
 	c.lastID++
 	c.asked++
 	c.ever++
-	t := &turn{id: c.lastID, due: due, sent: r.clock(), text: s.textBuffer()}
+	t := &turn{id: c.lastID, named: r.plan.Questions.Named, due: due, sent: r.clock(), text: s.textBuffer()}
 	t.content, t.model, t.want = r.wording.question(c.rng)
 	t.measured = due >= r.from.Load() && due < r.to.Load()
 	c.turns = append(c.turns, t)

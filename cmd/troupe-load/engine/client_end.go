@@ -20,6 +20,13 @@ const (
 // slowly to see one that stands behind all that waits.
 const codeSlowCut = "slow_reader_cut"
 
+// codeSlowConsumer is how a server names a reader that it lets go. Of one that reads
+// all there is it is codeFastCut: whoever allows the one does not mean the other.
+const (
+	codeSlowConsumer = "SLOW_CONSUMER"
+	codeFastCut      = "SLOW_CONSUMER_fast_reader"
+)
+
 // codeTimeout is an answer without an end within timeouts.answer.
 const codeTimeout = "timeout"
 
@@ -100,10 +107,7 @@ func (c *client) lost(sock *socket, err error) (next int64, again bool) {
 	default:
 		s.dropped++
 		code, example := ending(err)
-		if c.slow && code == "closed" {
-			code = codeSlowCut
-		}
-		s.fault(code, example)
+		s.fault(c.pace(code), example)
 		again = plan.WhenLost
 		if c.backIn > 0 {
 			back = c.backIn
@@ -112,6 +116,18 @@ func (c *client) lost(sock *socket, err error) (next int64, again bool) {
 	again = again && !c.run.visits()
 	c.parted(again && plan.Resume)
 	return c.run.clock() + int64(back), again
+}
+
+// pace is the code by which the end of a socket counts for a reader as fast, or as
+// slow, as this one.
+func (c *client) pace(code string) string {
+	switch {
+	case c.slow && code == "closed":
+		return codeSlowCut
+	case !c.slow && code == codeSlowConsumer:
+		return codeFastCut
+	}
+	return code
 }
 
 // parted ends the turns of a lost socket, but for those that are to be resumed.

@@ -128,6 +128,9 @@ func (c *client) onEnd(e *event) {
 	if b := t.ended(e); b != nil {
 		c.breach(*b, t)
 	}
+	if e.kind == evCancelled && t.stopDue == 0 && !t.resumed && !c.leaving() {
+		c.breach(breach{breachEnds, "a cancelled came that nobody had asked for"}, t)
+	}
 	if !c.slow {
 		if t.stopDue > 0 && e.kind == evCancelled {
 			c.shard.now.record(latCancel, c.at-t.stopDue)
@@ -158,8 +161,11 @@ func (c *client) onError(e *event) {
 	default:
 		t = c.followed(e.runID)
 	}
-	s.fault(e.code, e.detail)
+	s.fault(c.pace(e.code), e.detail)
 	if t == nil {
+		if e.about == "" && len(e.id) > 0 {
+			c.stray("an error")
+		}
 		return
 	}
 	if b := t.ended(e); b != nil {
@@ -192,6 +198,10 @@ func (c *client) followed(runID []byte) *turn {
 	}
 	return nil
 }
+
+// leaving tells whether the tool is ending the socket: the server may stop then
+// what nobody waits for.
+func (c *client) leaving() bool { return c.cut || c.sock != nil && c.sock.own.Load() }
 
 // stray is a message of an answer that is over, or that nobody asked for. A
 // foreign server may greet as it likes, and what comes on a socket that the tool has

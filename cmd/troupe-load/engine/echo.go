@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -42,14 +44,16 @@ func newModel(provider, name string, shortened bool) *model {
 			}
 		}
 	}
-	m.echo = !m.clock && !shortened
+	m.echo = !shortened
 	return m
 }
 
-// expectation is the text of an answer: unit over and over, size bytes of it.
+// expectation is the text of an answer: unit over and over, size bytes of it, or
+// so many words that nobody can know before.
 type expectation struct {
-	unit string // the beginning of the answer, which is repeated; "" = nothing is expected
-	size int
+	unit  string // the beginning of the answer, which is repeated; "" = no text is expected
+	size  int
+	words int // where they are the time; 0 = they are not counted
 }
 
 // expect says what m answers to content, a line of plain words.
@@ -57,10 +61,12 @@ func (m *model) expect(content string, words int) expectation {
 	switch {
 	case !m.echo || content == "":
 		return expectation{}
+	case m.clock:
+		return expectation{words: cmp.Or(m.words, words)}
 	case m.bytes > 0:
-		return expectation{content, m.bytes}
+		return expectation{unit: content, size: m.bytes}
 	case m.words == 0:
-		return expectation{content, len(content)}
+		return expectation{unit: content, size: len(content)}
 	}
 	unit := content + " "
 	size := m.words / words * len(unit)
@@ -70,13 +76,13 @@ func (m *model) expect(content string, words int) expectation {
 		size += end
 		rest = rest[end:]
 	}
-	return expectation{unit, size - 1} // nothing behind the last word
+	return expectation{unit: unit, size: size - 1} // nothing behind the last word
 }
 
 // met tells whether text is what was expected.
 func (e expectation) met(text []byte) bool {
 	if e.unit == "" {
-		return true
+		return e.words == 0 || wordsIn(text) == e.words
 	}
 	return len(text) == e.size && e.begins(text)
 }
@@ -84,7 +90,7 @@ func (e expectation) met(text []byte) bool {
 // begins tells whether text is the beginning of what was expected.
 func (e expectation) begins(text []byte) bool {
 	if e.unit == "" {
-		return true
+		return e.words == 0 || wordsIn(text) <= e.words
 	}
 	if len(text) > e.size {
 		return false
@@ -98,6 +104,17 @@ func (e expectation) begins(text []byte) bool {
 	}
 	return true
 }
+
+// String tells how much is expected.
+func (e expectation) String() string {
+	if e.words > 0 {
+		return strconv.Itoa(e.words) + " words"
+	}
+	return strconv.Itoa(e.size) + " bytes"
+}
+
+// wordsIn counts the words of an answer to a line of plain words.
+func wordsIn(text []byte) int { return len(bytes.Fields(text)) }
 
 // plainWords counts the words of text; 0 where it is not a line of plain words
 // with single spaces, which alone an expectation can be told for.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,7 +87,11 @@ func (p *play) perform(ctx context.Context) (*report.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.result(), nil
+	r := p.result()
+	if p.cutShort && r.Seconds == 0 {
+		return nil, errors.New("nothing was measured: the run was ended before the ramp and warm_up were over; let it run longer, or shorten them")
+	}
+	return r, nil
 }
 
 // acts are the phases up to the last answer.

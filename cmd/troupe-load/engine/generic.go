@@ -82,15 +82,25 @@ func (d *generic) parse(b []byte, e *event) {
 	case d.end.match(b):
 		e.kind = evComplete
 		if d.full != nil && d.text != nil { // of what? without its parts there is nothing to compare
-			e.full, e.hasFull, _ = fieldValue(b, d.full)
+			e.full, e.hasFull = textValue(b, d.full)
 		}
 	case d.chunk.match(b):
 		e.kind = evChunk
 		if d.text != nil {
-			e.text, e.hasText, _ = fieldValue(b, d.text)
+			e.text, e.hasText = textValue(b, d.text)
 		}
 		d.sequenceOf(b, e)
 	}
+}
+
+// textValue is a field that is a text. The null of a chunk that has no text, only a
+// role perhaps, is none.
+func textValue(b []byte, path []string) (text []byte, ok bool) {
+	raw, isString, ok := fieldValue(b, path)
+	if !ok || !isString && string(raw) == "null" {
+		return nil, false
+	}
+	return raw, true
 }
 
 // sequenceOf counts from one what a server may count from zero.

@@ -86,6 +86,21 @@ generic: {send: "{{content}}", chunk: {field: type, equals: token}, end: {field:
 	require.False(t, check(t, load(t, of(", text: type"), f.url()), breachText).OK)
 }
 
+func TestATextThatIsNullIsNone(t *testing.T) {
+	f := newFake(t, func(say func(string), _ asked, _ *websocket.Conn) {
+		say(`{"type":"token","words":null,"role":"assistant"}`)
+		say(`{"type":"token","words":"one"}`)
+		say(`{"type":"token","words":2}`)
+		say(`{"type":"done","all":"one2"}`)
+	})
+	r := load(t, plan(t, `
+mode: generic
+questions: {arrival: once, spread: 0s}
+generic: {send: "{{content}}", chunk: {field: type, equals: token}, end: {field: type, equals: done}, full: all, text: words}
+`), f.url())
+	require.True(t, check(t, r, breachText).OK, "%v", r.Errors)
+}
+
 func TestPlainTextOverTLS(t *testing.T) {
 	f := &fake{}
 	f.answer = func(say func(string), q asked, _ *websocket.Conn) {

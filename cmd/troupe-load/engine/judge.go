@@ -11,13 +11,13 @@ import (
 )
 
 // judge decides what passed. Promises about order, loss, text and ends count in
-// the warm-up too.
-func judge(s *scenario.Scenario, r *report.Result, all *counters, cutShort bool) []report.Check {
+// the warm-up too. stranded are questions that were asked of nobody.
+func judge(s *scenario.Scenario, r *report.Result, all *counters, stranded int64, cutShort bool) []report.Check {
 	checks := []report.Check{
 		none(breachOrder, all.breachOrder, "chunks in order, each once", "chunks out of order or twice"),
 		none(breachLoss, all.breachLoss, "no chunk missing", "gaps in what was said"),
 		none(breachText, all.breachText, "every answer is its chunks, and what was asked for", "answers that are not their chunks, or not what was asked for"),
-		ends(s, r, all, cutShort),
+		ends(s, r, all, all.active+stranded, cutShort),
 	}
 	if s.Checks.MaxErrors != nil {
 		checks = append(checks, errorCheck(s, r))
@@ -50,9 +50,11 @@ func none(name string, n int64, good, bad string) report.Check {
 	return report.Check{Name: name, Detail: fmt.Sprintf("%d × %s", n, bad)}
 }
 
-// ends judges the ends. A run that somebody cut short waited for none. Whoever
-// allows timeouts expects answers that never end.
-func ends(s *scenario.Scenario, r *report.Result, all *counters, cutShort bool) report.Check {
+// ends judges the ends. open are the questions without one, whenever they were
+// asked: a server that never answers is asked in the warm-up alone. A run that
+// somebody cut short waited for none. Whoever allows timeouts expects answers that
+// never end.
+func ends(s *scenario.Scenario, r *report.Result, all *counters, open int64, cutShort bool) report.Check {
 	var bad []string
 	if all.breachEnds > 0 {
 		bad = append(bad, fmt.Sprintf("%d frames of answers that were over", all.breachEnds))
@@ -60,15 +62,15 @@ func ends(s *scenario.Scenario, r *report.Result, all *counters, cutShort bool) 
 	if all.timedOut > 0 && !slices.Contains(s.Checks.Allow, codeTimeout) {
 		bad = append(bad, fmt.Sprintf("%d questions without an end within %s", all.timedOut, s.Timeouts.Answer))
 	}
-	if r.Totals.Unfinished > 0 && !cutShort {
-		bad = append(bad, fmt.Sprintf("%d questions without an end", r.Totals.Unfinished))
+	if open > 0 && !cutShort {
+		bad = append(bad, fmt.Sprintf("%d questions without an end", open))
 	}
 	if len(bad) > 0 {
 		return report.Check{Name: breachEnds, Detail: strings.Join(bad, ", ")}
 	}
 	detail := fmt.Sprintf("%d questions, each with exactly one end", r.Totals.Questions-r.Totals.Unfinished)
 	if cutShort {
-		detail += fmt.Sprintf("; %d were under way when the run was ended", r.Totals.Unfinished)
+		detail += fmt.Sprintf("; %d were under way when the run was ended", open)
 	}
 	return report.Check{Name: breachEnds, OK: true, Detail: detail}
 }

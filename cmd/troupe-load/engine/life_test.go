@@ -75,7 +75,7 @@ func TestADroppedClientComesBack(t *testing.T) {
 	s := plan(t, "questions: {named: true, provider: x, models: y, think: 1ms, spread: 0s}\nreconnect: {back: 0s}\n")
 	s.Connections, s.Duration = 1, scenario.Duration(500*time.Millisecond)
 	r := load(t, s, f.url())
-	require.Equal(t, int64(1), errorsOf(r)["SLOW_CONSUMER"])
+	require.Equal(t, int64(1), errorsOf(r)[codeFastCut])
 	require.Equal(t, int64(1), r.Totals.Dropped)
 	require.Equal(t, int64(1), r.Totals.Failed)
 	require.Greater(t, r.Totals.Completed, int64(1))

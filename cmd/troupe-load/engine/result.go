@@ -33,7 +33,7 @@ func (p *play) result() *report.Result {
 		r.Target.Version = buildVersion(p.after)
 	}
 	r.Load = p.own(r)
-	r.Checks = judge(p.plan, r, &c.last, p.cutShort)
+	r.Checks = judge(p.plan, r, &c.last, stranded, p.cutShort)
 	return r
 }
 

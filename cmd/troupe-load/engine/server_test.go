@@ -150,6 +150,9 @@ func TestALyingServerIsFound(t *testing.T) {
 		{"the end says more", breachText, []string{`{"type":"chunk","id":"1","seq":1,"content":"a"}`, `{"type":"complete","id":"1","seq":2,"full_response":"ab"}`}},
 		{"two ends", breachEnds, []string{`{"type":"complete","id":"1","seq":1,"full_response":""}`, `{"type":"complete","id":"1","seq":1,"full_response":""}`}},
 		{"a chunk behind the end", breachEnds, []string{`{"type":"complete","id":"1","seq":1,"full_response":""}`, `{"type":"chunk","id":"1","seq":2,"content":"b"}`}},
+		{"an error behind the end", breachEnds, []string{`{"type":"complete","id":"1","seq":1,"full_response":""}`, `{"type":"error","id":"1","code":"X","message":"m"}`}},
+		{"stopped by nobody", breachEnds, []string{`{"type":"cancelled","id":"1","run_id":"r","seq":1,"full_response":""}`}},
+		{"a chunk without a number", breachOrder, []string{`{"type":"chunk","id":"1","content":"a"}`, `{"type":"complete","id":"1","seq":1,"full_response":"a"}`}},
 		{"somebody else's chunk", breachEnds, []string{`{"type":"chunk","id":"9","seq":1,"content":"a"}`, `{"type":"complete","id":"1","seq":1,"full_response":""}`}},
 	} {
 		f := newFake(t, func(say func(string), _ asked, _ *websocket.Conn) {
@@ -160,7 +163,11 @@ func TestALyingServerIsFound(t *testing.T) {
 		r := load(t, plan(t, named), f.url())
 		require.False(t, check(t, r, tt.want).OK, tt.name)
 		require.NotZero(t, errorsOf(r)[tt.want], tt.name)
-		require.Contains(t, r.Errors[0].Example, "load-", "%s: the example names the session", tt.name)
+		for _, e := range r.Errors {
+			if e.Code == tt.want {
+				require.Contains(t, e.Example, "load-", "%s: the example names the session", tt.name)
+			}
+		}
 	}
 }
 

@@ -7,20 +7,23 @@ import (
 
 // turn is one question and what came of it. The client's shard guards it.
 type turn struct {
-	id       int
-	content  string // as the body of a JSON string
-	model    *model
-	want     expectation
-	due      int64 // when the question was to be asked; all moments are nanoseconds since the run began
-	sent     int64
-	last     int64  // of the newest chunk; 0 = none yet
-	seq      uint64 // of the newest chunk
-	text     []byte // as JSON
-	runID    string
-	measured bool  // it counts
-	stopDue  int64 // when it was to be stopped; 0 = it was not
-	backDue  int64 // when its client was to come back; 0 = no resume is under way
-	repeated bool  // asked again on a new socket
+	id         int
+	content    string // as the body of a JSON string
+	model      *model
+	want       expectation
+	due        int64 // when the question was to be asked; all moments are nanoseconds since the run began
+	sent       int64
+	last       int64  // of the newest chunk; 0 = none yet
+	seq        uint64 // of the newest chunk
+	text       []byte // as JSON
+	runID      string
+	measured   bool  // it counts
+	named      bool  // its chunks must have numbers
+	stopDue    int64 // when it was to be stopped; 0 = it was not
+	backDue    int64 // when its client was to come back; 0 = no resume is under way
+	unnumbered bool  // a chunk came without its number
+	repeated   bool  // asked again on a new socket
+	resumed    bool  // a socket was lost under it, and the server may have stopped it meanwhile
 }
 
 // breach is a broken promise: which one, and what was seen.
@@ -35,10 +38,15 @@ const (
 )
 
 // chunk takes a chunk. free lets the first one have any number. It returns how
-// many texts the provider said with it.
+// many texts the provider said with it. Of a named turn a chunk without a number is
+// a breach, told once an answer: without it nobody sees what is lost or swapped.
 func (t *turn) chunk(e *event, free bool) (texts int64, b *breach) {
 	texts = 1
-	if e.seq > 0 {
+	switch {
+	case e.seq == 0 && t.named && !t.unnumbered:
+		t.unnumbered = true
+		b = &breach{breachOrder, "a chunk of a named question has no number"}
+	case e.seq > 0:
 		first := e.seq
 		if e.from > 0 {
 			first = e.from
@@ -70,7 +78,7 @@ func (t *turn) ended(e *event) *breach {
 	case e.kind == evError && e.hasText && !sameText(t.text, e.text):
 		return &breach{breachText, differ("the chunks make", t.text, "the error says", e.text)}
 	case e.kind == evComplete && !t.want.met(t.text):
-		return &breach{breachText, fmt.Sprintf("the echo is not what was asked: %d bytes, %d were due, from %q", len(t.text), t.want.size, t.text[:min(len(t.text), 60)])}
+		return &breach{breachText, fmt.Sprintf("the echo is not what was asked: %d bytes in %d words, %s were due, from %q", len(t.text), wordsIn(t.text), t.want, t.text[:min(len(t.text), 60)])}
 	case e.kind != evComplete && !t.want.begins(t.text):
 		return &breach{breachText, fmt.Sprintf("what was said of the echo is not its beginning: %q", t.text[:min(len(t.text), 60)])}
 	}

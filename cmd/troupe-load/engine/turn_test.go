@@ -39,6 +39,18 @@ func TestChunksAreJudged(t *testing.T) {
 	}
 }
 
+func TestChunksOfANamedQuestionHaveNumbers(t *testing.T) {
+	numbered := turn{named: true}
+	_, b := numbered.chunk(&event{seq: 1}, false)
+	require.Nil(t, b)
+	bare := turn{named: true}
+	_, b = bare.chunk(&event{}, false)
+	require.NotNil(t, b)
+	require.Equal(t, breachOrder, b.name)
+	_, b = bare.chunk(&event{}, false)
+	require.Nil(t, b, "it is told once an answer")
+}
+
 func TestForeignNumbersMayBeginAnywhere(t *testing.T) {
 	var turn turn
 	_, b := turn.chunk(&event{seq: 41}, true)
@@ -48,7 +60,7 @@ func TestForeignNumbersMayBeginAnywhere(t *testing.T) {
 }
 
 func TestEndsAreJudged(t *testing.T) {
-	want := expectation{"ab ", 5}
+	want := expectation{unit: "ab ", size: 5}
 	for _, tt := range []struct {
 		name  string
 		turn  turn
@@ -65,6 +77,11 @@ func TestEndsAreJudged(t *testing.T) {
 		{"half the echo", turn{text: []byte("ab "), want: want}, event{kind: evComplete, full: []byte("ab "), hasFull: true}, breachText},
 		{"half, stopped", turn{text: []byte("ab "), want: want}, event{kind: evCancelled, full: []byte("ab "), hasFull: true}, ""},
 		{"stopped, of something else", turn{text: []byte("ax "), want: want}, event{kind: evCancelled, full: []byte("ax "), hasFull: true}, breachText},
+		{"the time, word by word", turn{text: []byte("17 18 19"), want: expectation{words: 3}}, event{kind: evComplete}, ""},
+		{"a word of the time is missing", turn{text: []byte("17 18"), want: expectation{words: 3}}, event{kind: evComplete}, breachText},
+		{"nothing where the time was due", turn{want: expectation{words: 3}}, event{kind: evComplete}, breachText},
+		{"the time, stopped", turn{text: []byte("17 18"), want: expectation{words: 3}}, event{kind: evCancelled}, ""},
+		{"a word of the time too many, broken off", turn{text: []byte("1 2 3 4"), want: expectation{words: 3}}, event{kind: evError}, breachText},
 		{"broken off", turn{text: []byte("ab ")}, event{kind: evError, text: []byte("ab "), hasText: true}, ""},
 		{"broken off with another text", turn{text: []byte("ab ")}, event{kind: evError, text: []byte("ab"), hasText: true}, breachText},
 	} {
@@ -96,12 +113,16 @@ func TestExpectations(t *testing.T) {
 		require.True(t, want.begins([]byte(tt.want[:1])), tt.name)
 	}
 	for _, m := range []*model{
-		newModel("openai", "echo-0s-2w", false), newModel("echo", "gpt", false), newModel("echo", "echo-5w-clock", false),
+		newModel("openai", "echo-0s-2w", false), newModel("echo", "gpt", false), newModel("echo", "echo-5w-clock", true),
 		newModel("echo", "echo-5w", true), newModel("echo", "echo-xw", false),
 	} {
 		require.True(t, m.expect(content, 3).met([]byte("anything")), m.name)
 	}
-	require.True(t, newModel("echo", "echo-5w-clock", false).clock)
+	for name, words := range map[string]int{"echo-5w-clock": 5, "echo-clock": 3} {
+		m := newModel("echo", name, false)
+		require.True(t, m.clock)
+		require.Equal(t, expectation{words: words}, m.expect(content, 3), name)
+	}
 	require.Equal(t, 3, plainWords(content))
 	for _, text := range []string{"a  b", " a", "a\n", "é", `"`, `\`} {
 		require.Zero(t, plainWords(text), text)
