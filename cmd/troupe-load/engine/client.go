@@ -32,6 +32,7 @@ type client struct {
 	no      *refusal      // the server's word at the door
 	backIn  time.Duration // what the server said about coming back; 0 = nothing
 	cut     bool          // the tool ended the socket, to come back
+	gaveUp  bool          // it did so since an answer did not end
 	at      int64         // when what is being decoded was read
 	after   followUp
 }
@@ -146,7 +147,7 @@ func (c *client) admitted(sock *socket, due int64) (frames []byte) {
 	if !c.slow {
 		s.now.record(latHandshake, now-due)
 	}
-	c.sock, c.decoder, c.no, c.cut, c.backIn = sock, decoder{}, nil, false, 0
+	c.sock, c.decoder, c.no, c.cut, c.gaveUp, c.backIn = sock, decoder{}, nil, false, false, 0
 	c.begun, c.asked = false, 0
 	c.epoch++
 	for _, t := range c.turns { // those that are to be resumed

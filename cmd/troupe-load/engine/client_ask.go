@@ -14,14 +14,14 @@ const (
 )
 
 // ask asks one question that was due then; false where the socket of that epoch
-// is gone. open tells that the question came by itself and counts as pending
-// already. A question that came on time counts as late where the tool began it
-// late.
+// is gone, or is being ended. open tells that the question came by itself and
+// counts as pending already. A question that came on time counts as late where the
+// tool began it late.
 func (c *client) ask(due int64, epoch int, open bool) bool {
 	r, s := c.run, c.shard
 	s.mu.Lock()
 	sock := c.sock
-	if sock == nil || c.epoch != epoch || r.closing.Load() || !open && !r.asking.Load() && !r.visits() {
+	if sock == nil || c.cut || c.epoch != epoch || r.closing.Load() || !open && !r.asking.Load() && !r.visits() {
 		s.mu.Unlock()
 		return false
 	}
@@ -36,10 +36,11 @@ func (c *client) ask(due int64, epoch int, open bool) bool {
 	stop, after := c.changeOfMind()
 	s.mu.Unlock()
 
-	if stop {
-		time.AfterFunc(after, func() { c.abort(t.id, epoch, t.due+int64(after)) })
-	}
 	_ = sock.write(frame) // the reader sees why not
+	if stop {             // the user's patience does not wait for room, but a question goes before its stop
+		stopDue := due + int64(after)
+		time.AfterFunc(time.Duration(max(0, stopDue-r.clock())), func() { c.abort(t.id, epoch, stopDue) })
+	}
 	return true
 }
 

@@ -138,7 +138,7 @@ func (c *client) parted(resume bool) {
 		case t.stopDue > 0 && c.cut:
 			c.over(t, outCancelled) // the user left
 		case resume:
-		case c.cut:
+		case c.cut && !c.gaveUp: // the network's doing, as the plan has it
 			c.over(t, outCancelled)
 		default:
 			c.over(t, outFailed)
@@ -178,6 +178,18 @@ func ending(err error) (code, example string) {
 	return "closed", "the connection ended: " + err.Error()
 }
 
+// tookTooLong counts how long a question waited that is given up. Left out, it would
+// make a server look faster the more it leaves unanswered.
+func (c *client) tookTooLong(t *turn, now int64) {
+	if c.slow {
+		return
+	}
+	c.shard.now.record(latAnswer, now-t.due)
+	if t.last == 0 {
+		c.shard.now.record(latFirst, now-t.due)
+	}
+}
+
 // expire gives up turns that take too long, each an answer without an end. It
 // returns the socket to cut: what it still says of them would be taken for
 // another question's. The caller holds the shard's lock.
@@ -186,12 +198,13 @@ func (c *client) expire(now int64, patience time.Duration) *socket {
 	for len(c.turns) > 0 && now-c.turns[0].sent >= int64(patience) {
 		t := c.turns[0]
 		c.shard.fault(codeTimeout, c.session+", question "+strconv.Itoa(t.id)+": no end after "+patience.String())
+		c.tookTooLong(t, now)
 		c.over(t, outTimedOut)
 		any = true
 	}
 	if !any || c.sock == nil {
 		return nil
 	}
-	c.cut = true
+	c.cut, c.gaveUp = true, true
 	return c.sock
 }

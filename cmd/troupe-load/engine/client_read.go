@@ -116,7 +116,13 @@ func (c *client) onSnapshot(e *event) {
 	if t.backDue > 0 && !c.slow {
 		s.now.record(latResume, c.at-t.backDue)
 	}
-	t.last, t.backDue = c.at, 0 // the silence was the network's, no gap of the server
+	if t.last == 0 && len(e.text) > 0 && !c.slow {
+		s.now.record(latFirst, c.at-t.due)
+	}
+	if t.last > 0 || len(e.text) > 0 {
+		t.last = c.at // the silence was the network's, no gap of the server
+	}
+	t.backDue = 0
 }
 
 func (c *client) onEnd(e *event) {

@@ -24,15 +24,19 @@ type desk[T any] struct {
 
 // arrive brings one that is due.
 func (d *desk[T]) arrive(due int64) {
-	d.mu.Lock()
-	room, ok := d.rooms.pop()
-	if !ok {
-		d.waiting.push(due)
-	}
-	d.mu.Unlock()
-	if ok {
+	if room, ok := d.take(due); ok {
 		d.start(func() { d.serve(room, due, false) })
 	}
+}
+
+// take is a room for one that is due; where there is none, it waits for one.
+func (d *desk[T]) take(due int64) (room T, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if room, ok = d.rooms.pop(); !ok {
+		d.waiting.push(due)
+	}
+	return room, ok
 }
 
 // free brings room for one.

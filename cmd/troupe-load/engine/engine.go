@@ -107,17 +107,21 @@ func (p *play) acts(ctx, connected context.Context) error {
 		return nil
 	}
 	p.phase.set(phaseWarm)
-	if p.plan.WarmUp == 0 {
-		p.measure(ctx) // nothing may be missed
+	told := func() {}
+	if p.plan.WarmUp == 0 { // nothing may be missed
+		p.phase.set(phaseMeasure)
+		p.before = p.series(ctx)
+		p.collector.begin()
 	}
 	p.load(connected, p.clock())
 	if p.waitUntil(ctx, p.from.Load()) {
 		if p.plan.WarmUp > 0 {
-			p.measure(ctx)
+			told = p.measure(ctx)
 		}
 		p.waitUntil(ctx, p.to.Load())
 		p.asking.Store(false)
 		p.collector.end()
+		told()
 		p.after = p.series(context.WithoutCancel(ctx))
 	}
 	p.asking.Store(false)
@@ -129,17 +133,19 @@ func (p *play) acts(ctx, connected context.Context) error {
 	return nil
 }
 
-// measure is where measuring begins. Under load it does so at once, and asks the
-// server for its figures then: that takes its time, and what happens meanwhile counts.
-func (p *play) measure(ctx context.Context) {
+// measure is where measuring begins under load: at once. The server is asked for its
+// figures meanwhile, which may take longer than what is measured. told waits for
+// them no longer: from then on they would be those of another time.
+func (p *play) measure(ctx context.Context) (told func()) {
 	p.phase.set(phaseMeasure)
-	if p.loading.Load() {
-		p.collector.begin()
-		p.before = p.series(ctx)
-		return
-	}
-	p.before = p.series(ctx)
 	p.collector.begin()
+	ctx, cancel := context.WithCancel(ctx)
+	var asked group
+	asked.start(func() { p.before = p.series(ctx) })
+	return func() {
+		cancel()
+		asked.wait()
+	}
 }
 
 // series reads the server's figures, where it tells them.

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
 )
 
 const exposition = `# HELP x y
@@ -47,6 +50,27 @@ func TestAReportHasBothSides(t *testing.T) {
 	require.Contains(t, r.Server.Before, cpuSeries)
 	require.Empty(t, r.Server.Note)
 	require.Greater(t, r.Load.CPUSeconds, 0.0)
+}
+
+// The figures that a server tells under load may take longer than what is measured.
+func TestSlowFiguresDoNotStretchWhatIsMeasured(t *testing.T) {
+	f := newFake(t, honest)
+	var reads atomic.Int64
+	metrics := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if reads.Add(1) == 2 { // under load
+			<-r.Context().Done()
+			return
+		}
+		fmt.Fprint(w, "process_cpu_seconds_total 1\n")
+	}))
+	defer metrics.Close()
+	s := plan(t, named)
+	s.WarmUp = scenario.Duration(100 * time.Millisecond)
+	r, err := Run(t.Context(), s, Options{URL: f.url(), Metrics: metrics.URL})
+	require.NoError(t, err)
+	require.Less(t, r.Seconds, scrapeTime.Seconds()*0.75, "300 ms are measured")
+	require.Zero(t, r.Server.CPUSeconds)
+	require.Contains(t, r.Server.Note, "did not tell its figures while it was measured")
 }
 
 func TestAServerThatTellsNothingIsNoted(t *testing.T) {

@@ -48,6 +48,8 @@ func (p *play) server() *report.ServerSide {
 	_, known := p.after[cpuSeries]
 	if known && p.before != nil {
 		s.CPUSeconds = p.after[cpuSeries] - p.before[cpuSeries]
+	} else if s.Note == "" && p.before == nil {
+		s.Note = "the server did not tell its figures while it was measured; they are needed to know its CPU"
 	} else if s.Note == "" {
 		s.Note = "the metrics tell no " + cpuSeries
 	}

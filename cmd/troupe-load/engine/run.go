@@ -93,7 +93,8 @@ func (r *run) done() {
 }
 
 // serveQuestion has a question asked where there was room. A place whose socket
-// is gone is forgotten, and the question goes to the next.
+// is gone is forgotten, and the question goes to the next at once: after a drop most
+// places are such, and the question is late once at most.
 func (r *run) serveQuestion(p place, due int64, waited bool) {
 	if waited {
 		r.waited.Add(1)
@@ -102,12 +103,11 @@ func (r *run) serveQuestion(p place, due int64, waited bool) {
 		p.c.shard.late++
 		p.c.shard.mu.Unlock()
 	}
-	switch {
-	case p.c.ask(due, p.epoch, true):
-	case r.closing.Load():
-		r.unasked.Add(1)
-	default:
-		r.questions.arrive(due)
+	for room := true; room && !p.c.ask(due, p.epoch, true); p, room = r.questions.take(due) {
+		if r.closing.Load() {
+			r.unasked.Add(1)
+			return
+		}
 	}
 }
 
