@@ -153,6 +153,7 @@ func TestVisitorsComeAskAndLeave(t *testing.T) {
 	for _, c := range r.Checks {
 		require.True(t, c.OK, "%s %v", c, errorsOf(r))
 	}
+	require.True(t, r.Visits)
 	require.InDelta(t, 50, r.Totals.Connections, 25)
 	require.Equal(t, 2*r.Totals.Connections, f.questions.Load(), "two questions each, also where the second fell behind the end")
 	n := 0

@@ -25,7 +25,7 @@ func (p *play) result() *report.Result {
 		Format: report.Format, Tool: p.o.Tool, Started: p.base.UTC(),
 		Seconds: c.final.at.Sub(c.first.at).Seconds(),
 		Target:  report.Target{URL: p.target.url.Redacted(), Mode: p.plan.Mode},
-		Machine: machine(), Scenario: p.plan.Name, Plan: p.plan.Plan(), Seed: p.plan.Seed,
+		Machine: machine(), Scenario: p.plan.Name, Plan: p.plan.Plan(), Seed: p.plan.Seed, Visits: p.visits(),
 		Totals: t, Latencies: latencyTable(&c.total, true), Series: c.series, Errors: c.errors(),
 		Server: p.server(),
 	}

@@ -71,8 +71,12 @@ func (m measure) judge(a, b figure) string {
 	if m.more {
 		change = -change
 	}
+	tooFew := a.few || b.few
+	if m.more { // few may be what became of many
+		tooFew = a.few && b.few
+	}
 	switch {
-	case a.few || b.few:
+	case tooFew:
 		return few
 	case math.Abs(change) <= m.noise || math.Abs(change) <= alike*math.Abs(a.value):
 		return same
@@ -94,10 +98,11 @@ func throughput(a, b *Result) []measure {
 			return figure{value: float64(n(r.Totals)) / r.Seconds, ok: r.Seconds > 0, few: n(r.Totals) < least}
 		}}
 	}
-	all := []measure{
-		each("connections/s", fewConnections, func(t Totals) int64 { return t.Connected }), // the odd one that came back tells nothing
-		each("answers/s", 0, func(t Totals) int64 { return t.Answered }),
+	var all []measure
+	if a.Visits && b.Visits { // elsewhere they are those that came back, of which more is not better
+		all = append(all, each("connections/s", fewConnections, func(t Totals) int64 { return t.Connected }))
 	}
+	all = append(all, each("answers/s", 0, func(t Totals) int64 { return t.Answered }))
 	if a.Totals.Texts > 0 || b.Totals.Texts > 0 {
 		return append(all, each("chunks/s, as said", 0, func(t Totals) int64 { return t.Texts }))
 	}

@@ -52,11 +52,18 @@ func TestCompareNothingAnsweredIsWorse(t *testing.T) {
 
 func TestCompareConnectionsOfTheMeasuredTime(t *testing.T) {
 	a, b := sample(1, 1), sample(1, 1)
+	text, _ := compared(t, a, b)
+	require.NotContains(t, text, "connections/s", "who comes back tells nothing")
+	a.Visits, b.Visits = true, true
 	b.Totals.Connections = 10_000 // the ramp's
 	text, worse := compared(t, a, b)
 	require.False(t, worse)
 	require.Regexp(t, `connections/s +\| +10 \| +10 \| 1.00× \| same`, text)
-	b.Totals.Connected = 99
+	b.Totals.Connected = 50
+	text, worse = compared(t, a, b)
+	require.True(t, worse, "few are left of many")
+	require.Regexp(t, `connections/s .*\*\*worse\*\*`, text)
+	a.Totals.Connected = 99
 	text, worse = compared(t, a, b)
 	require.False(t, worse)
 	require.Regexp(t, `connections/s .* too few`, text)
@@ -78,6 +85,8 @@ func TestJudge(t *testing.T) {
 		{m, of(1), of(1.9), same}, // within the noise
 		{m, of(0), of(5), lost},
 		{m, of(100), figure{value: 200, ok: true, few: true}, few},
+		{measure{more: true}, of(100), figure{value: 5, ok: true, few: true}, lost},
+		{measure{more: true}, figure{value: 5, ok: true, few: true}, of(100), won},
 	} {
 		require.Equal(t, c.want, c.m.judge(c.a, c.b), "%v → %v", c.a, c.b)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -115,6 +116,17 @@ func TestHostileTextStaysText(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, scripts)
+}
+
+func TestPageTellsEveryTotal(t *testing.T) {
+	page := pageOf(t, sample(1, 1))
+	require.Contains(t, page, `["answers/s", each(r.totals.answered)]`, "a rate is of what ended while it was measured")
+	names := regexp.MustCompile(`const names = \["connections".*\];`).FindString(page)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Totals]()) {
+		if name := field.Tag.Get("json"); name != "bytes" { // which has a row of its own
+			require.Contains(t, names, `"`+name+`"`)
+		}
+	}
 }
 
 func TestPageCarriesTheLicence(t *testing.T) {

@@ -95,6 +95,9 @@ func decode(data []byte, most int) (*Result, error) {
 	if head.Format == nil {
 		return nil, errForeign
 	}
+	if *head.Format < Format {
+		return nil, fmt.Errorf("has the older format %d of results, whose rates are counted otherwise; this troupe-load reads format %d: run it again, or use the version that wrote it (%q)", *head.Format, Format, clean(head.Tool))
+	}
 	if *head.Format != Format {
 		return nil, fmt.Errorf("has format %d of results, this troupe-load reads format %d: use the version that wrote it (%q)", *head.Format, Format, clean(head.Tool))
 	}

@@ -40,9 +40,10 @@ func TestReadJSONRefuses(t *testing.T) {
 		``:                               "is not a result of troupe-load: give the file that run --json wrote",
 		`{"a":1}`:                        "is not a result of troupe-load",
 		`[]`:                             "is not a result of troupe-load",
-		`{"format":1} {}`:                "is not a result of troupe-load",
-		`{"format":1,"seconds":"x"}`:     "is not a result of troupe-load",
-		`{"format":9,"tool":"v9\u001b"}`: `has format 9 of results, this troupe-load reads format 1: use the version that wrote it ("v9")`,
+		`{"format":2} {}`:                "is not a result of troupe-load",
+		`{"format":2,"seconds":"x"}`:     "is not a result of troupe-load",
+		`{"format":9,"tool":"v9\u001b"}`: `has format 9 of results, this troupe-load reads format 2: use the version that wrote it ("v9")`,
+		`{"format":1,"tool":"v1"}`:       `has the older format 1 of results, whose rates are counted otherwise; this troupe-load reads format 2: run it again, or use the version that wrote it ("v1")`,
 	} {
 		path := filepath.Join(t.TempDir(), "in.json")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))

@@ -5,7 +5,8 @@ package report
 import "time"
 
 // Format is the version of Result as JSON. It changes when a field changes its meaning.
-const Format = 1
+// Since 2 rates are those of Totals.Answered and Totals.Connected.
+const Format = 2
 
 // Result is one run. All durations are in seconds, all latencies too.
 type Result struct {
@@ -18,6 +19,7 @@ type Result struct {
 	Scenario string    `json:"scenario"` // its name
 	Plan     string    `json:"plan"`     // the scenario as YAML, every default filled in
 	Seed     uint64    `json:"seed"`
+	Visits   bool      `json:"visits"` // connections came and went by themselves; else Totals.Connected are those that came back
 
 	Totals    Totals             `json:"totals"`
 	Latencies map[string]Latency `json:"latencies"` // by name: see the Latency… constants

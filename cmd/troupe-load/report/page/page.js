@@ -25,7 +25,7 @@ function tiles(r) {
   const chunks = r.totals.texts || r.totals.chunks;
   const told = [
     ["frames/s", each(r.totals.frames)],
-    ["answers/s", each(r.totals.completed)],
+    ["answers/s", each(r.totals.answered)],
     ["connections", count(r.totals.connections)],
     ...(first?.count > 0 ? [["first chunk p50", latency(first.p50)], ["first chunk p99", latency(first.p99)]] : []),
     ["errors", count(r.errors.reduce((n, e) => n + e.count, 0))],
@@ -55,8 +55,12 @@ function errors(r) {
 }
 
 function totals(r) {
-  const names = ["connections", "refused", "dropped", "resumed", "questions", "completed", "cancelled", "failed", "unfinished", "frames", "chunks", "texts", "late"];
-  const rows = names.map((name) => [name === "texts" ? "chunks as the provider said them" : name === "late" ? "begun late by the load tool" : name, count(r.totals[name])]);
+  const names = ["connections", "connected", "refused", "dropped", "resumed", "questions", "completed", "answered", "cancelled", "failed", "unfinished", "frames", "chunks", "texts", "late"];
+  const long = {
+    connected: "connections opened while it was measured", answered: "answers that ended while it was measured",
+    texts: "chunks as the provider said them", late: "begun late by the load tool",
+  };
+  const rows = names.map((name) => [long[name] ?? name, count(r.totals[name])]);
   return table("Totals", ["of what", "count"], [...rows, ["bytes read", size(r.totals.bytes)]], "short");
 }
 
