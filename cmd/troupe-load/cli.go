@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -54,11 +55,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// complain writes every line of err as a line of its own.
+// complain writes every line of err as a line of its own. It may quote a server,
+// whose text must not steer the terminal.
 func (p *program) complain(err error) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintln(p.stderr, "troupe-load: "+line)
+		fmt.Fprintln(p.stderr, "troupe-load: "+strings.Map(printable, line))
 	}
+}
+
+// printable leaves out what a terminal does not show but obeys.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return -1
 }
 
 func (p *program) dispatch(ctx context.Context, args []string) error {

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -88,6 +92,19 @@ func TestNobodyThereIsAFailure(t *testing.T) {
 	code, _, said := call(t, "run", "--scenario", "paced", "--url", "ws://127.0.0.1:1", "--connections", "1", "--quiet")
 	require.Equal(t, 1, code)
 	require.Contains(t, said, "nobody listens there")
+}
+
+// TestAServerDoesNotSteerTheTerminal: its own words stand in the complaint.
+func TestAServerDoesNotSteerTheTerminal(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "\x1b]0;taken\x07full\u202e")
+	}))
+	defer server.Close()
+	code, _, said := call(t, "run", "--scenario", "paced", "--url", "ws"+strings.TrimPrefix(server.URL, "http"), "--connections", "1", "--quiet", "--metrics", "off", "--reconnect.refused=false")
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "handshake 503: ]0;takenfull")
+	require.NotRegexp(t, `[^\n[:print:]]`, said)
 }
 
 func TestCompareAndReport(t *testing.T) {

@@ -111,7 +111,9 @@ func (c *client) onSnapshot(e *event) {
 	}
 	s.texts += int64(e.seq - min(t.seq, e.seq))
 	t.seq = max(t.seq, e.seq)
-	t.text = append(t.text, e.text...)
+	if b := t.say(e.text); b != nil {
+		c.breach(*b, t)
+	}
 	s.resumed++
 	if t.backDue > 0 && !c.slow {
 		s.now.record(latResume, c.at-t.backDue)

@@ -30,6 +30,14 @@ type refusal struct {
 	retryAfter time.Duration // 0 = it did not say
 }
 
+// mostAway bounds how long a client stays away because a server said so.
+const mostAway = 24 * time.Hour
+
+// stayAway is a server's word about when to come back, whatever number it says.
+func stayAway(seconds float64) time.Duration {
+	return time.Duration(min(max(seconds, 0), mostAway.Seconds()) * float64(time.Second))
+}
+
 func (r *refusal) Error() string { return r.code + ": " + r.text }
 
 // open connects client n and shakes hands as session. The context bounds all of
@@ -140,7 +148,7 @@ func refused(answer io.Reader) error {
 		no.code, no.text = body.Code, body.Message
 	}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		no.retryAfter = time.Duration(seconds) * time.Second
+		no.retryAfter = stayAway(float64(seconds))
 	}
 	return no
 }

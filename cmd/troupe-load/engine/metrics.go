@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -151,5 +152,5 @@ func parseSeries(line string) (name string, value float64, ok bool) {
 		return "", 0, false
 	}
 	value, err := strconv.ParseFloat(fields[0], 64)
-	return name, value, err == nil && value == value // JSON has no NaN
+	return name, value, err == nil && !math.IsNaN(value) && !math.IsInf(value, 0) // JSON has neither
 }

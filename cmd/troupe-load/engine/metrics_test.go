@@ -22,6 +22,8 @@ process_resident_memory_bytes 3.5e+07
 with_labels{a="b c",d="}"} 7 1700000000
 h_bucket{le="+Inf"} 3
 h_sum NaN
+much +Inf
+little -Inf
 broken
 `
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -123,6 +124,7 @@ func newShard() *shard {
 // Bounds of what is kept.
 const (
 	mostCodes    = 64
+	mostCode     = 64 // bytes of one, which a server may make up
 	mostExample  = 300
 	keptTexts    = 64
 	keptTextSize = 64 << 10
@@ -131,6 +133,7 @@ const (
 // fault counts an error by its code and keeps the first example.
 func (s *shard) fault(code, example string) {
 	s.errors++
+	code = code[:min(len(code), mostCode)]
 	e := s.errs[code]
 	if e == nil {
 		if len(s.errs) >= mostCodes { // a server that makes codes up
@@ -138,7 +141,8 @@ func (s *shard) fault(code, example string) {
 			e = s.errs[code]
 		}
 		if e == nil {
-			e = &report.ErrorCount{Code: code, Example: example[:min(len(example), mostExample)]}
+			code = strings.Clone(code) // of a message that may be large
+			e = &report.ErrorCount{Code: code, Example: strings.Clone(example[:min(len(example), mostExample)])}
 			s.errs[code] = e
 		}
 	}

@@ -102,6 +102,9 @@ type lent struct {
 
 func (s *socket) lend() lent {
 	if s.need > 0 {
+		if len(s.rest) == cap(s.rest) { // it grows with what came: a header alone may promise anything
+			s.rest = append(make([]byte, 0, min(s.need, 2*cap(s.rest))), s.rest...)
+		}
 		return lent{buf: s.rest[:cap(s.rest)], filled: len(s.rest)}
 	}
 	b := s.pool.get()
@@ -120,7 +123,7 @@ func (s *socket) digest(l lent, in intake) error {
 	left := l.buf[used:l.filled]
 	switch {
 	case need > bufferSize && (s.need == 0 || used > 0):
-		s.rest, s.need = append(make([]byte, 0, need), left...), need
+		s.rest, s.need = append(make([]byte, 0, min(need, 2*bufferSize)), left...), need
 	case need > bufferSize:
 		s.rest = left // the large frame goes on
 	case len(left) == 0 && cap(s.rest) > keepRest:

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
 )
@@ -146,10 +145,10 @@ func parseAny(b []byte, e *event) {
 	case "accepted":
 		e.kind = evAccepted
 	case "reconnect":
-		e.kind, e.after = evReconnect, time.Duration(f.AfterMS*float64(time.Millisecond))
+		e.kind, e.after = evReconnect, stayAway(f.AfterMS/1000)
 	case "error":
 		e.kind, e.code, e.detail, e.about = evError, f.Code, f.Message, f.For
-		e.after = time.Duration(f.RetryAfter * float64(time.Second))
+		e.after = stayAway(f.RetryAfter)
 		e.text, e.hasText = body(f.Partial)
 	case "pong", "status", "reasoning":
 		e.kind = evOther

@@ -51,6 +51,19 @@ func TestChunksOfANamedQuestionHaveNumbers(t *testing.T) {
 	require.Nil(t, b, "it is told once an answer")
 }
 
+func TestAnAnswerWithoutBoundsIsNotKept(t *testing.T) {
+	var turn turn
+	_, b := turn.chunk(&event{seq: 1, text: make([]byte, mostMessage)}, false)
+	require.Nil(t, b)
+	_, b = turn.chunk(&event{seq: 2, text: []byte("x")}, false)
+	require.NotNil(t, b)
+	require.Equal(t, breachText, b.name)
+	_, b = turn.chunk(&event{seq: 3, text: []byte("x")}, false)
+	require.Nil(t, b, "it is told once")
+	require.Empty(t, turn.text)
+	require.Nil(t, turn.ended(&event{kind: evComplete, seq: 4, full: []byte("x"), hasFull: true}), "nor at the end")
+}
+
 func TestForeignNumbersMayBeginAnywhere(t *testing.T) {
 	var turn turn
 	_, b := turn.chunk(&event{seq: 41}, true)

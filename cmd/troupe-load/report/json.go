@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"slices"
 )
 
 // biggest bounds a result that is read, in bytes; a run of a day takes some 60 MB.
@@ -36,12 +37,27 @@ func WriteJSON(path string, r *Result) error {
 func encode(r *Result) ([]byte, error) {
 	whole := *r
 	whole.Format = Format
+	whole.Series = slices.Clone(r.Series)
+	for i := range whole.Series {
+		p := &whole.Series[i]
+		p.ServerCPU, p.ServerBytes = number(p.ServerCPU), number(p.ServerBytes)
+	}
 	if r.Server != nil {
 		server := *r.Server
+		server.CPUSeconds, server.PeakBytes = number(server.CPUSeconds), number(server.PeakBytes)
 		server.Before, server.After = finite(server.Before), finite(server.After)
 		whole.Server = &server
 	}
 	return json.Marshal(whole)
+}
+
+// number is v, or 0 where v is none: JSON has no infinity, and a server's figures
+// must not cost the whole result.
+func number(v float64) float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0
+	}
+	return v
 }
 
 func finite(series map[string]float64) map[string]float64 {

@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,22 @@ func TestWriteJSONLeavesTheResultAlone(t *testing.T) {
 	require.NoError(t, WriteJSON(filepath.Join(t.TempDir(), "out.json"), r))
 	require.Zero(t, r.Format)
 	require.Contains(t, r.Server.After, "odd")
+}
+
+// What a server says of itself must not cost the result.
+func TestWriteJSONOfFiguresThatAreNoNumbers(t *testing.T) {
+	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		r := sample(1, 1)
+		r.Series[3].ServerCPU, r.Series[4].ServerBytes = v, v
+		r.Server.CPUSeconds, r.Server.PeakBytes = v, v
+		path := filepath.Join(t.TempDir(), "out.json")
+		require.NoError(t, WriteJSON(path, r))
+		got, err := ReadJSON(path)
+		require.NoError(t, err)
+		require.Zero(t, got.Server.PeakBytes)
+		require.Zero(t, got.Series[3].ServerCPU)
+		require.NotZero(t, got.Series[2].ServerCPU)
+	}
 }
 
 func TestReadJSONRefuses(t *testing.T) {
