@@ -39,6 +39,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--scenario", "paced", "--questions.rte=5"}, "the nearest is questions.rate"},
 		{[]string{"run", "--scenario", "paced", "--duration"}, "--duration needs a value"},
 		{[]string{"run", "--scenario", "paced", "--duration", "5"}, "write it with a unit"},
+		{[]string{"run", "--scenario", "paced", "--quiet", "--url", "http://x"}, "give an address like ws://127.0.0.1:8000"},
+		{[]string{"run", "--scenario", "paced", "--quiet", "--headers.A\nB", "c"}, "is no header"},
 		{[]string{"scenarios", "none"}, "no scenario is called"},
 		{[]string{"compare", "a.json"}, "expected"},
 		{[]string{"compare", "a.json", "b.json"}, "a.json"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,6 +58,9 @@ func (c *runCmd) Run(ctx context.Context, p *program) error {
 	}
 	result, err := engine.Run(ctx, plan, o)
 	done()
+	if wrong := (engine.UsageError{}); errors.As(err, &wrong) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,16 @@ const (
 	phaseFinish  = "finishing"
 )
 
+// UsageError is an address, a header or a source that cannot be: the caller's
+// mistake, whatever the server does.
+type UsageError struct{ error }
+
+func (e UsageError) Unwrap() error { return e.error }
+
 // Run plays a scenario and returns what came of it. When ctx ends early, the
-// result is that of what has been measured until then. An error is one of use:
-// a wrong address, too many connections, or a server that let nobody in.
+// result is that of what has been measured until then. An error is a UsageError,
+// too many connections, a server that let nobody in, or an end before anything was
+// measured.
 func Run(ctx context.Context, s *scenario.Scenario, o Options) (*report.Result, error) {
 	if err := raiseLimit(s.Connections); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +33,7 @@ type target struct {
 func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*target, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return nil, fmt.Errorf("--url %q: give an address like ws://127.0.0.1:8000 or wss://chat.example.com", address)
+		return nil, UsageError{fmt.Errorf("--url %q: give an address like ws://127.0.0.1:8000 or wss://chat.example.com", address)}
 	}
 	t := &target{url: u, host: u.Host, proto: s.Subprotocol, timeout: time.Duration(s.Timeouts.Handshake)}
 	port := u.Port()
@@ -42,25 +43,37 @@ func newTarget(ctx context.Context, address string, s *scenario.Scenario) (*targ
 	if u.Scheme == "wss" {
 		t.tls = &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: s.InsecureTLS, NextProtos: []string{"http/1.1"}}
 	}
-	t.path = strings.TrimSuffix(u.EscapedPath(), "/") + s.Path
-	if t.path == "" {
-		t.path = "/"
-	}
-	if u.RawQuery != "" && !strings.Contains(t.path, "?") {
-		t.path += "?" + u.RawQuery
-	}
+	t.path = joined(u, s.Path)
 	if t.sources, err = scenario.Sources(s.SourceAddresses); err != nil {
-		return nil, err
+		return nil, UsageError{err}
+	}
+	if t.extra, err = headerLines(s.Headers, u.User); err != nil {
+		return nil, UsageError{err}
 	}
 	ips, err := new(net.Resolver).LookupNetIP(ctx, "ip", u.Hostname())
 	if err != nil || len(ips) == 0 {
-		return nil, fmt.Errorf("--url %s: cannot look up %s: %w", address, u.Hostname(), err)
+		return nil, fmt.Errorf("--url %s: cannot look up %s: %w", u.Redacted(), u.Hostname(), err)
 	}
 	if t.address, err = t.reachable(ctx, ips, port); err != nil {
-		return nil, fmt.Errorf("--url %s: %w", address, err)
+		return nil, UsageError{fmt.Errorf("--url %s: %w", u.Redacted(), err)}
 	}
-	t.extra, err = headerLines(s.Headers)
-	return t, err
+	return t, nil
+}
+
+// joined is the path of the address with the scenario's behind it. Each may have a
+// query.
+func joined(u *url.URL, path string) string {
+	path = strings.TrimSuffix(u.EscapedPath(), "/") + path
+	if path == "" || path[0] == '?' {
+		path = "/" + path
+	}
+	switch {
+	case u.RawQuery == "":
+		return path
+	case strings.Contains(path, "?"):
+		return path + "&" + u.RawQuery
+	}
+	return path + "?" + u.RawQuery
 }
 
 // tryFor bounds one try of reachable.
@@ -93,13 +106,21 @@ func (t *target) reachable(ctx context.Context, ips []netip.Addr, port string) (
 	return usable[0], nil
 }
 
-func headerLines(headers map[string]string) (string, error) {
+// headerLines are the scenario's, and the user of the address where the scenario
+// does not say who asks.
+func headerLines(headers map[string]string, user *url.Userinfo) (string, error) {
 	var b strings.Builder
+	said := false
 	for name, value := range headers {
 		if name == "" || strings.ContainsAny(name, " :\r\n") || strings.ContainsAny(value, "\r\n") {
 			return "", fmt.Errorf("headers: %q is no header", name)
 		}
+		said = said || strings.EqualFold(name, "Authorization")
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
+	}
+	if user != nil && !said {
+		password, _ := user.Password()
+		fmt.Fprintf(&b, "Authorization: Basic %s\r\n", base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
 	return b.String(), nil
 }

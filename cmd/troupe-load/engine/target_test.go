@@ -6,7 +6,32 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
 )
+
+func TestTheAddressAndTheScenarioMakeTheRequest(t *testing.T) {
+	for _, tt := range []struct{ name, address, path, want string }{
+		{"a path", "ws://127.0.0.1:1/a/", "/b", "GET /a/b HTTP/1.1\r\n"},
+		{"nothing", "ws://127.0.0.1:1", "", "GET / HTTP/1.1\r\n"},
+		{"a query of the address", "ws://127.0.0.1:1?token=x", "/b", "GET /b?token=x HTTP/1.1\r\n"},
+		{"a query of the scenario", "ws://127.0.0.1:1", "/b?user={{session}}", "GET /b?user=me HTTP/1.1\r\n"},
+		{"a query of both", "ws://127.0.0.1:1?token=x", "/b?user={{session}}", "GET /b?user=me&token=x HTTP/1.1\r\n"},
+		{"queries alone", "ws://127.0.0.1:1?token=x", "?user={{session}}", "GET /?user=me&token=x HTTP/1.1\r\n"},
+		{"a user", "ws://me:secret@127.0.0.1:1", "/b", "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n"},
+	} {
+		s := scenario.Default()
+		s.Path = tt.path
+		target, err := newTarget(t.Context(), tt.address, s)
+		require.NoError(t, err, tt.name)
+		require.Contains(t, target.request("me", "key"), tt.want, tt.name)
+	}
+	s := scenario.Default()
+	s.Headers = map[string]string{"authorization": "Bearer mine"}
+	target, err := newTarget(t.Context(), "ws://me:secret@127.0.0.1:1", s)
+	require.NoError(t, err)
+	require.NotContains(t, target.request("me", "key"), "Basic", "the scenario says who asks")
+}
 
 func TestAHostOfSeveralAddressesIsReachedWhereSomebodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

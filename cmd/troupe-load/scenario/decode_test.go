@@ -23,6 +23,7 @@ func TestDefaultsFillWhatIsLeftOut(t *testing.T) {
 	require.Equal(t, "/ws/chat/{{session}}", s.Path)
 	require.Equal(t, Choice{"echo-20ms-200w"}, s.Questions.Models)
 	require.Equal(t, s, parse(t, "# nothing but a comment\n"))
+	require.Zero(t, parse(t, "timeouts: {finish: 0s}").Timeouts.Finish, "nobody need wait at the end")
 	require.Equal(t, s, parse(t, "connections:\nquestions: {rate: }\n"), "null is the same as absent")
 }
 
@@ -86,6 +87,8 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"source", "source_addresses: [localhost]", `neither an address like 127.0.0.2 nor a range`},
 		{"many sources", "source_addresses: [127.0.0.0/8]", `more than 4096 addresses`},
 		{"drop after the end", "reconnect: {drop_at: [1h]}", `reconnect.drop_at: 1h0m0s: is after the end`},
+		{"no time to connect", "timeouts: {handshake: 0s}", `timeouts.handshake: 0s: no connection could come to be`},
+		{"no time to answer", "timeouts: {answer: 0s}", `timeouts.answer: 0s: no question could be answered`},
 		{"generic without a description", "mode: generic", `needs generic.send, generic.chunk and generic.end`},
 		{"generic by mistake", "generic: {send: x}", `it belongs to mode: generic`},
 		{"a broken pattern", "mode: generic\ngeneric: {send: x, chunk: {matches: '('}, end: {contains: x}}", `generic.chunk.matches`},

@@ -28,6 +28,7 @@ func (s *Scenario) Validate() error {
 	c.questions(s)
 	c.users(s)
 	c.reconnect(s)
+	c.timeouts(&s.Timeouts)
 	c.checks(&s.Checks)
 	c.generic(s)
 	return errors.Join(c.errs...)
@@ -94,6 +95,12 @@ func (c *checker) reconnect(s *Scenario) {
 	for _, at := range r.DropAt {
 		c.that(at < s.WarmUp+s.Duration, "reconnect.drop_at", at, "is after the end; the load takes "+(s.WarmUp+s.Duration).String())
 	}
+}
+
+// timeouts may all be short, but only what is under way at the end may get none.
+func (c *checker) timeouts(t *Timeouts) {
+	c.that(t.Handshake > 0, "timeouts.handshake", t.Handshake, "no connection could come to be; give one above 0s, like 10s")
+	c.that(t.Answer > 0, "timeouts.answer", t.Answer, "no question could be answered; give one above 0s, like 1m")
 }
 
 func (c *checker) checks(k *Checks) {
