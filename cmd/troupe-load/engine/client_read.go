@@ -111,8 +111,10 @@ func (c *client) onSnapshot(e *event) {
 	}
 	s.texts += int64(e.seq - min(t.seq, e.seq))
 	t.seq = max(t.seq, e.seq)
-	if b := t.say(e.text); b != nil {
-		c.breach(*b, t)
+	if !t.say(e.text) {
+		if b := t.tooLong(); b != nil {
+			c.breach(*b, t)
+		}
 	}
 	s.resumed++
 	if t.backDue > 0 && !c.slow {

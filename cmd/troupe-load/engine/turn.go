@@ -43,11 +43,7 @@ const (
 // a breach, told once an answer: without it nobody sees what is lost or swapped.
 func (t *turn) chunk(e *event, free bool) (texts int64, b *breach) {
 	texts = 1
-	switch {
-	case e.seq == 0 && t.named && !t.unnumbered:
-		t.unnumbered = true
-		b = &breach{breachOrder, "a chunk of a named question has no number"}
-	case e.seq > 0:
+	if e.seq > 0 {
 		first := e.seq
 		if e.from > 0 {
 			first = e.from
@@ -62,25 +58,33 @@ func (t *turn) chunk(e *event, free bool) (texts int64, b *breach) {
 		}
 		texts = int64(e.seq-min(first, e.seq)) + 1
 		t.seq = max(t.seq, e.seq)
+	} else if t.named && !t.unnumbered {
+		t.unnumbered = true
+		b = &breach{breachOrder, "a chunk of a named question has no number"}
 	}
-	if long := t.say(e.text); b == nil {
-		b = long
+	if !t.say(e.text) && b == nil {
+		b = t.tooLong()
 	}
 	return texts, b
 }
 
-// say adds to the answer's text. More than one message could repeat is not kept: it
-// is a breach, told once, and what was kept is compared with nothing.
-func (t *turn) say(text []byte) *breach {
-	switch {
-	case t.endless:
-		return nil
-	case len(t.text)+len(text) > mostMessage:
-		t.endless, t.text = true, nil
-		return &breach{breachText, fmt.Sprintf("an answer of more than %d bytes, which no end could repeat", mostMessage)}
+// say adds to the answer's text; false where that would be too long to be kept.
+func (t *turn) say(text []byte) bool {
+	if t.endless || len(t.text)+len(text) > mostMessage {
+		return false
 	}
 	t.text = append(t.text, text...)
-	return nil
+	return true
+}
+
+// tooLong gives up a text that is longer than one message could repeat: it is a
+// breach, told once, and what was kept is compared with nothing.
+func (t *turn) tooLong() *breach {
+	if t.endless {
+		return nil
+	}
+	t.endless, t.text = true, nil
+	return &breach{breachText, fmt.Sprintf("an answer of more than %d bytes, which no end could repeat", mostMessage)}
 }
 
 // ended judges the end of an answer: complete, cancelled, or an error.
