@@ -39,7 +39,7 @@ type Config struct {
 
 // FaultsConfig says whether this process may be made to fail on purpose.
 type FaultsConfig struct {
-	Enabled bool     `koanf:"enabled" doc:"for tests: serve providers of type faulty, whose models fail as their names say, and let operators set faults"`
+	Enabled bool     `koanf:"enabled" doc:"for tests: serve providers of type faulty, whose models fail as their names say, and let operators set faults, on http.admin_listen or with http.admin_token"`
 	Inject  []string `koanf:"inject" doc:"faults that are set at the start, one line each, as in connection panic message=asked probability=0.01 for=1m; docs/faults.md"`
 }
 

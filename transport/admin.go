@@ -28,8 +28,8 @@ func newAdmins(token protocol.Secret, from proxies) admins {
 }
 
 // refuses returns why a request may not operate the server, or "".
-// at is where the request came in.
-func (a admins) refuses(r *http.Request, at *listener) string {
+// at is where the request came in, and asked what it is for.
+func (a admins) refuses(r *http.Request, at *listener, asked area) string {
 	switch {
 	case a.set && a.bearer(r.Header):
 		return ""
@@ -41,6 +41,8 @@ func (a admins) refuses(r *http.Request, at *listener) string {
 		return "http.admin_listen is this machine's own, and was asked for by a name that may be a page's: ask by a loopback name, or set http.admin_token"
 	case at.admin:
 		return foreignPage(r)
+	case asked == areaFaults:
+		return "faults are set on http.admin_listen or with the token of http.admin_token alone, also from this machine"
 	case len(a.from) == 0:
 		return "no valid bearer token, and local peers are not let in by configuration"
 	}
@@ -120,13 +122,13 @@ func foreignPage(r *http.Request) string {
 // operator runs next for those who may operate the server. For everybody else
 // the address does not exist, and the log says at most once a minute why. Only
 // the operators' own port asks a person for the token.
-func (s *Server) operator(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+func (s *Server) operator(w http.ResponseWriter, r *http.Request, asked area, next http.HandlerFunc) {
 	policy, at := s.live.Load(), listenerOf(r)
 	admin := policy.admin
 	if at.admin {
 		admin = policy.port
 	}
-	reason := admin.refuses(r, at)
+	reason := admin.refuses(r, at, asked)
 	if reason == "" {
 		next(w, r)
 		return

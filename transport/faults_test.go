@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // scriptedFaults knows one fault.
@@ -40,11 +45,10 @@ func (f *scriptedFaults) Remove(id string) bool {
 }
 
 // breakable starts a gateway's or a worker's server with faults.
-func breakable(t *testing.T, worker bool) (public, operators string) {
+func breakable(t *testing.T, worker bool, change ...func(*HTTPConfig)) (public, operators string) {
 	t.Helper()
-	c, f := operatorHTTP(), &scriptedFaults{}
+	c, f := operatorHTTP(change...), &scriptedFaults{}
 	c.Listen = localHTTP().Listen
-	c.AdminFrom = nil
 	var s *Server
 	var err error
 	if worker {
@@ -53,7 +57,7 @@ func breakable(t *testing.T, worker bool) (public, operators string) {
 		})
 	} else {
 		s, err = New(Options{
-			HTTP: c, WebSocket: DefaultWebSocket(), Gateway: newScripted(), Log: zerolog.Nop(), Registry: prometheus.NewRegistry(), Faults: f,
+			HTTP: c, WebSocket: DefaultWebSocket(), Gateway: newScripted(), Tree: &scriptedTree{}, Log: zerolog.Nop(), Registry: prometheus.NewRegistry(), Faults: f,
 		})
 	}
 	require.NoError(t, err)
@@ -66,7 +70,10 @@ func breakable(t *testing.T, worker bool) (public, operators string) {
 	if !worker {
 		public = "http://" + s.Addrs()[0].String()
 	}
-	return public, "http://" + s.AdminAddr().String()
+	if at := s.AdminAddr(); at != nil {
+		operators = "http://" + at.String()
+	}
+	return public, operators
 }
 
 func TestFaultRoutes(t *testing.T) {
@@ -105,7 +112,7 @@ func TestFaultRoutes(t *testing.T) {
 
 // TestFaultsAreNoPublicMatter: a stranger sees what an unknown path shows.
 func TestFaultsAreNoPublicMatter(t *testing.T) {
-	public, _ := breakable(t, false)
+	public, _ := breakable(t, false, func(c *HTTPConfig) { c.AdminFrom = nil })
 	for _, method := range []string{"GET", "POST", "DELETE", "PUT", "OPTIONS", "HEAD"} {
 		want := ask(t, method, public+"/api/debug/nothing", `{"actor":"connection"}`)
 		require.Equal(t, http.StatusNotFound, want.status)
@@ -116,4 +123,51 @@ func TestFaultsAreNoPublicMatter(t *testing.T) {
 			require.Equal(t, want, got, "%s %s", method, path)
 		}
 	}
+}
+
+// silentProxy passes on what it gets to base, as a proxy does that names its
+// upstream in Host and adds no header.
+func silentProxy(t *testing.T, base string) string {
+	t.Helper()
+	upstream, err := url.Parse(base)
+	require.NoError(t, err)
+	p := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) }})
+	t.Cleanup(p.Close)
+	return p.URL
+}
+
+// TestFaultsNeedAPortOrAToken: a person on the machine looks like a proxy there
+// that adds no header, so neither sets faults on the public port.
+func TestFaultsNeedAPortOrAToken(t *testing.T) {
+	const token = "correct-horse-battery"
+	public, operators := breakable(t, false)
+	tokened, _ := breakable(t, false, func(c *HTTPConfig) { c.AdminListen, c.AdminToken = "", protocol.NewSecret([]byte(token)) })
+	for _, base := range []string{public, silentProxy(t, public), tokened, silentProxy(t, tokened)} {
+		for method, path := range map[string]string{"POST": faultsPath, "GET": faultsPath, "HEAD": faultsPath, "DELETE": faultsPath + "/f1"} {
+			got := ask(t, method, base+path, `{"actor":"connection"}`, "Host", "localhost")
+			require.Equal(t, http.StatusNotFound, got.status, "%s %s", method, base)
+		}
+	}
+	require.Equal(t, http.StatusOK, ask(t, "GET", public+actorsPath, "").status, "a person on the machine operates it otherwise")
+	require.Equal(t, http.StatusCreated, ask(t, "POST", operators+faultsPath, `{"actor":"connection"}`).status)
+	for _, base := range []string{tokened, silentProxy(t, tokened)} {
+		require.Equal(t, http.StatusCreated, ask(t, "POST", base+faultsPath, `{"actor":"connection"}`, "Authorization", "Bearer "+token).status)
+		require.Equal(t, http.StatusOK, ask(t, "DELETE", base+faultsPath, "", "Authorization", "Bearer "+token).status)
+	}
+}
+
+// TestARefusedFaultNamesTheRemedy: in the log, for the answer tells strangers
+// nothing.
+func TestARefusedFaultNamesTheRemedy(t *testing.T) {
+	out := &lines{}
+	s, err := New(Options{
+		HTTP: localHTTP(), WebSocket: DefaultWebSocket(), Gateway: newScripted(), Log: zerolog.New(out), Registry: prometheus.NewRegistry(), Faults: &scriptedFaults{},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, s.Shutdown(context.WithoutCancel(t.Context()))) })
+	require.Equal(t, http.StatusNotFound, ask(t, "GET", "http://"+s.Addrs()[0].String()+faultsPath, "").status)
+	refused := out.with("operator address refused")
+	require.Len(t, refused, 1)
+	require.Contains(t, refused[0], "faults are set on http.admin_listen or with the token of http.admin_token alone")
 }

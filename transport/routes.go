@@ -28,6 +28,7 @@ const (
 	areaAPI                  // origin, then CORS
 	areaChat                 // origin; a WebSocket or an explanation
 	areaOperator             // operator rule; to everybody else the address does not exist
+	areaFaults               // the same without its third rule, which takes a proxy that adds no header for a person here
 	areaAsset                // files of pages, which are public; on the operators' port too, for the status page
 )
 
@@ -74,7 +75,7 @@ func Routes() []Route { return listed(append(routes(), faultRoutes()...)) }
 func listed(table []route) []Route {
 	var list []Route
 	for _, r := range table {
-		list = append(list, Route{Method: r.method, Pattern: r.pattern, Operator: r.area == areaOperator})
+		list = append(list, Route{Method: r.method, Pattern: r.pattern, Operator: r.area == areaOperator || r.area == areaFaults})
 	}
 	return list
 }
@@ -157,8 +158,8 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	switch found.area {
 	case areaOpen, areaAsset:
 		run(w, r)
-	case areaOperator:
-		s.operator(w, r, run)
+	case areaOperator, areaFaults:
+		s.operator(w, r, found.area, run)
 	default:
 		s.fromPage(w, r, found.area, run)
 	}
@@ -208,7 +209,7 @@ func (r route) takes(method string) bool {
 
 // forOperators tells whether the operators' port has this address.
 func (r route) forOperators() bool {
-	return r.area == areaOperator || r.area == areaAsset || probe(r.pattern)
+	return r.area == areaOperator || r.area == areaFaults || r.area == areaAsset || probe(r.pattern)
 }
 
 // probe tells whether an address is for balancers and orchestrators, which

@@ -89,7 +89,7 @@ func newApp(ctx context.Context, o appOptions) (_ *app, err error) {
 		return nil, err
 	}
 	metrics := actors.NewMetrics(a.registry)
-	if a.faults, err = newFaults(o.Config.Faults, o.Log, metrics); err != nil {
+	if a.faults, err = newFaults(o, metrics); err != nil {
 		return nil, err
 	}
 	a.sys = actors.NewSystem(actors.SystemOptions{Log: o.Log, Metrics: metrics, Inject: o.Inject, Faults: a.faults, Trace: a.traces})

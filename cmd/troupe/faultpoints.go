@@ -3,22 +3,20 @@ package main
 import (
 	"fmt"
 
-	"github.com/rs/zerolog"
-
 	"github.com/troupe-chat/troupe/actors"
 	"github.com/troupe-chat/troupe/actors/fault"
 	"github.com/troupe-chat/troupe/bus"
-	"github.com/troupe-chat/troupe/config"
 	"github.com/troupe-chat/troupe/transport"
 )
 
 // newFaults makes the faults of this process and sets those of its
 // configuration; nil where faults are not enabled.
-func newFaults(c config.FaultsConfig, log zerolog.Logger, metrics *actors.Metrics) (*fault.Set, error) {
+func newFaults(o appOptions, metrics *actors.Metrics) (*fault.Set, error) {
+	c, log := o.Config.Faults, o.Log
 	if !c.Enabled {
 		return nil, nil
 	}
-	log.Warn().Msg("Faults can be set by whoever may operate this process; this is for tests")
+	log.Warn().Msg(whoSetsFaults(o.Role, o.Config.HTTP))
 	metrics.FaultsEnabled()
 	set := fault.NewSet(fault.Options{
 		Catalogue: actors.FaultCatalogue(),
@@ -46,6 +44,15 @@ func newFaults(c config.FaultsConfig, log zerolog.Logger, metrics *actors.Metric
 		}
 	}
 	return set, nil
+}
+
+// whoSetsFaults is one line for the start-up. A worker takes the token on
+// http.admin_listen alone, for it listens nowhere else.
+func whoSetsFaults(role string, c transport.HTTPConfig) string {
+	if c.AdminListen == "" && (c.AdminToken.Empty() || role == roleWorker) {
+		return "Faults are enabled, but no address sets them: give http.admin_listen, or a gateway http.admin_token; this is for tests"
+	}
+	return "Faults can be set by whoever may operate this process; this is for tests"
 }
 
 // faultDesk is what the operators' addresses ask; nil where there are no faults.

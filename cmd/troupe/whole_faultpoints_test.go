@@ -16,20 +16,33 @@ import (
 	"github.com/troupe-chat/troupe/actors/fault"
 	"github.com/troupe-chat/troupe/bus/bustest"
 	"github.com/troupe-chat/troupe/config"
+	"github.com/troupe-chat/troupe/transport"
+	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
 // breakable lets operators set faults, and sets some from the start.
 func breakable(lines ...string) func(*appOptions) {
 	return func(o *appOptions) {
 		wide(o)
+		withPort(o.Config)
 		o.Config.Faults = config.FaultsConfig{Enabled: true, Inject: lines}
 	}
+}
+
+// desk asks the addresses of faults, which the operators' own port has.
+func (w *whole) desk(method, path, body string) (int, string) {
+	w.t.Helper()
+	at := "http://" + w.gateway.server.AdminAddr().String() + "/api/debug/faults" + path
+	r, err := http.NewRequestWithContext(w.t.Context(), method, at, strings.NewReader(body))
+	require.NoError(w.t, err)
+	status, answer, _ := w.do(r)
+	return status, answer
 }
 
 // breaks sets a fault as an operator does and returns its id.
 func (w *whole) breaks(body string) string {
 	w.t.Helper()
-	status, answer, _ := w.post("/api/debug/faults", body)
+	status, answer := w.desk(http.MethodPost, "", body)
 	require.Equal(w.t, http.StatusCreated, status, answer)
 	var set struct{ ID string }
 	require.NoError(w.t, json.Unmarshal([]byte(answer), &set))
@@ -39,7 +52,7 @@ func (w *whole) breaks(body string) string {
 // broke reads the listing of one fault.
 func (w *whole) broke(id string) (f fault.Listed) {
 	w.t.Helper()
-	_, body, _ := w.get("/api/debug/faults")
+	_, body := w.desk(http.MethodGet, "", "")
 	var list struct{ Faults []fault.Listed }
 	require.NoError(w.t, json.Unmarshal([]byte(body), &list))
 	for _, f := range list.Faults {
@@ -54,18 +67,14 @@ func (w *whole) broke(id string) (f fault.Listed) {
 // mends clears one fault.
 func (w *whole) mends(id string) {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodDelete, w.http("/api/debug/faults/"+id), nil)
-	require.NoError(w.t, err)
-	status, _, _ := w.do(r)
+	status, _ := w.desk(http.MethodDelete, "/"+id, "")
 	require.Equal(w.t, http.StatusNoContent, status)
 }
 
 // clears clears whatever is set.
 func (w *whole) clears() {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodDelete, w.http("/api/debug/faults"), nil)
-	require.NoError(w.t, err)
-	status, _, _ := w.do(r)
+	status, _ := w.desk(http.MethodDelete, "", "")
 	require.Equal(w.t, http.StatusOK, status)
 }
 
@@ -77,7 +86,7 @@ func wordy(id string, n int) (question, answer string) {
 
 func TestFaultAddresses(t *testing.T) {
 	w := start(t, breakable())
-	status, body, _ := w.get("/api/debug/faults")
+	status, body := w.desk(http.MethodGet, "", "")
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, `{"faults":[],"actors":{"bus":["out.job",`)
 	for bad, words := range map[string]string{
@@ -86,7 +95,7 @@ func TestFaultAddresses(t *testing.T) {
 		`{"actor":"connection","fault":"panic","who":"me"}`:         `\"who\" is not known`,
 		`panic`: "not one JSON object",
 	} {
-		status, body, _ := w.post("/api/debug/faults", bad)
+		status, body := w.desk(http.MethodPost, "", bad)
 		require.Equal(t, http.StatusBadRequest, status)
 		require.Contains(t, body, words)
 	}
@@ -110,7 +119,8 @@ func TestFaultAddresses(t *testing.T) {
 	require.Equal(t, "warn", expired[0]["level"])
 }
 
-// TestFaultsAreForOperatorsAlone: strangers find nothing, and without
+// TestFaultsAreForOperatorsAlone: strangers find nothing, nor does who may
+// operate the server only for asking from this machine, and without
 // faults.enabled operators neither.
 func TestFaultsAreForOperatorsAlone(t *testing.T) {
 	w, off := start(t, breakable()), start(t)
@@ -122,7 +132,7 @@ func TestFaultsAreForOperatorsAlone(t *testing.T) {
 	}
 	for _, path := range []string{"/api/debug/faults", "/api/debug/faults/f1"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
-			for _, sign := range [][]string{{"X-Forwarded-For", "127.0.0.1"}, {"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
+			for _, sign := range [][]string{nil, {"X-Forwarded-For", "127.0.0.1"}, {"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
 				require.Equal(t, http.StatusNotFound, ask(w, method, path, sign...), "%s %s %s", method, path, sign)
 			}
 			require.Equal(t, http.StatusNotFound, ask(off, method, path), "%s %s where faults are off", method, path)
@@ -130,7 +140,30 @@ func TestFaultsAreForOperatorsAlone(t *testing.T) {
 	}
 	require.Empty(t, w.logged("Fault set"))
 	require.Empty(t, off.logged("Fault set"))
-	require.Equal(t, http.StatusCreated, ask(w, "POST", "/api/debug/faults"))
+	status, _ := w.desk(http.MethodPost, "", `{"actor":"run","fault":"panic"}`)
+	require.Equal(t, http.StatusCreated, status)
+}
+
+// TestWhoSetsFaultsIsSaid at the start, with the remedy where nobody can.
+func TestWhoSetsFaultsIsSaid(t *testing.T) {
+	token := protocol.NewSecret([]byte("0123456789abcdef"))
+	for _, c := range []struct {
+		role string
+		http transport.HTTPConfig
+		open bool
+	}{
+		{roleServe, transport.HTTPConfig{}, false},
+		{roleServe, transport.HTTPConfig{AdminListen: "127.0.0.1:0"}, true},
+		{roleGateway, transport.HTTPConfig{AdminToken: token}, true},
+		{roleWorker, transport.HTTPConfig{AdminToken: token}, false},
+		{roleWorker, transport.HTTPConfig{AdminListen: "127.0.0.1:0"}, true},
+	} {
+		said := whoSetsFaults(c.role, c.http)
+		require.Equal(t, c.open, strings.HasPrefix(said, "Faults can be set"), "%s: %s", c.role, said)
+		if !c.open {
+			require.Contains(t, said, "http.admin_listen")
+		}
+	}
 }
 
 // TestFaultsOfAWorker are set on its own port.

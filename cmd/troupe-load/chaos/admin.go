@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,6 +14,9 @@ import (
 // inject sets a fault and returns its id.
 func inject(ctx context.Context, a proc.Admin, s Spec) (string, error) {
 	text, err := a.Ask(ctx, http.MethodPost, "/api/debug/faults", s)
+	if errors.Is(err, proc.ErrAbsent) {
+		return "", fmt.Errorf("%w: it needs faults.enabled, and --admin with its http.admin_listen or --admin-token with its http.admin_token", err)
+	}
 	if err != nil {
 		return "", err
 	}
