@@ -19,10 +19,12 @@ import (
 	"github.com/troupe-chat/troupe/transport/protocol"
 )
 
-// traced makes a plan whose spans are recorded.
+// traced makes a plan whose spans are recorded and whose clients are trusted.
 func traced(p *plan) *tracetest.SpanRecorder {
 	r := tracetest.NewSpanRecorder()
-	p.trace = trace.Into(r, trace.Options{Config: trace.Default(), Role: "test", Version: "test"})
+	config := trace.Default()
+	config.Clients = true
+	p.trace = trace.Into(r, trace.Options{Config: config, Role: "test", Version: "test"})
 	return r
 }
 
@@ -158,14 +160,17 @@ func TestTraceOfAFrame(t *testing.T) {
 // not, nothing is recorded and the job says nothing.
 func TestTraceNotKept(t *testing.T) {
 	for name, test := range map[string]struct {
-		sample float64
-		parent string
-		kept   bool
+		clients bool
+		sample  float64
+		parent  string
+		kept    bool
 	}{
-		"client keeps it":      {0, clientTrace, true},
-		"client does not":      {1, strings.TrimSuffix(clientTrace, "01") + "00", false},
-		"chance does not":      {0, "", false},
-		"chance keeps its own": {1, "", true},
+		"client keeps it":         {true, 0, clientTrace, true},
+		"client does not":         {true, 1, strings.TrimSuffix(clientTrace, "01") + "00", false},
+		"chance does not":         {true, 0, "", false},
+		"chance keeps its own":    {true, 1, "", true},
+		"a stranger would":        {false, 0, clientTrace, false},
+		"a stranger would rather": {false, 1, strings.TrimSuffix(clientTrace, "01") + "00", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -173,7 +178,7 @@ func TestTraceNotKept(t *testing.T) {
 				p.talk = talker("hello")
 				r := tracetest.NewSpanRecorder()
 				config := trace.Default()
-				config.Sample = test.sample
+				config.Clients, config.Sample = test.clients, test.sample
 				p.trace = trace.Into(r, trace.Options{Config: config})
 				h := build(t, p)
 				c := h.knock(protocol.Client{Session: "s", Address: "192.0.2.1", Trace: protocol.ParseTraceParent(test.parent)})
@@ -188,18 +193,18 @@ func TestTraceNotKept(t *testing.T) {
 	}
 }
 
-// TestTraceStrangersCannotKeep: with traces.clients off a client's parent counts
-// for nothing.
+// TestTraceStrangersCannotKeep: unless traces.clients is set a client's parent
+// counts for nothing.
 func TestTraceStrangersCannotKeep(t *testing.T) {
 	r := tracetest.NewSpanRecorder()
 	config := trace.Default()
-	config.Clients, config.Sample = false, 0
+	config.Sample = 0
 	tracer := trace.Into(r, trace.Options{Config: config})
 	require.Nil(t, tracer.Begin("a", trace.Server, protocol.ParseTraceParent(clientTrace), nil))
 	require.NotNil(t, tracer.Continue("b", trace.Consumer, clientTrace), "the bus is no stranger")
 }
 
-// TestTraceOfStrangersStandsAsAnyOther: with traces.clients off a question lies
+// TestTraceOfStrangersStandsAsAnyOther: without traces.clients a question lies
 // where it would without the client's word: under its request, or beside its
 // socket, to which it is linked.
 func TestTraceOfStrangersStandsAsAnyOther(t *testing.T) {
@@ -207,9 +212,7 @@ func TestTraceOfStrangersStandsAsAnyOther(t *testing.T) {
 		p := defaultPlan()
 		p.talk = talker("hello")
 		r := tracetest.NewSpanRecorder()
-		config := trace.Default()
-		config.Clients = false
-		p.trace = trace.Into(r, trace.Options{Config: config})
+		p.trace = trace.Into(r, trace.Options{Config: trace.Default()})
 		h := build(t, p)
 		parent := protocol.ParseTraceParent(clientTrace)
 		for i, kind := range []protocol.Kind{protocol.HTTP, protocol.WebSocket} {

@@ -15,7 +15,7 @@ import (
 type Config struct {
 	Endpoint    string            `koanf:"endpoint" doc:"OTLP/HTTP address of a collector, as http://127.0.0.1:4318; empty = no traces"`
 	Sample      float64           `koanf:"sample" doc:"share of the traces that begin here which are kept, 0 to 1; where a client's traceparent is taken, that says whether"`
-	Clients     bool              `koanf:"clients" doc:"go on with the traces of clients that send a traceparent; false = every trace begins here"`
+	Clients     bool              `koanf:"clients" doc:"go on with the traces of clients that send a traceparent, whose own flag then says whether they are kept; false = every trace begins here, and a traceparent counts for nothing"`
 	Headers     []protocol.Secret `koanf:"headers" doc:"sent to the collector with every request, each as Name: value; env:NAME and file:PATH are resolved"`
 	ServiceName string            `koanf:"service_name" doc:"service.name of the traces"`
 	Timeout     time.Duration     `koanf:"timeout" doc:"one request to the collector"`
@@ -30,9 +30,10 @@ const (
 	tracesPath = "/v1/traces" // of OTLP/HTTP
 )
 
-// Default traces nothing.
+// Default traces nothing. Once an endpoint is given, no client's word decides
+// what is kept: whoever asks could make the operator pay for every span.
 func Default() Config {
-	return Config{Sample: 1, Clients: true, ServiceName: "troupe", Timeout: 5 * time.Second, Queue: 2048}
+	return Config{Sample: 1, ServiceName: "troupe", Timeout: 5 * time.Second, Queue: 2048}
 }
 
 // Validate names every key that holds a value nobody could obey. No error

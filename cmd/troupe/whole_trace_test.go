@@ -119,7 +119,7 @@ func (o *otlp) trace(id string, names ...string) map[string]roleSpan {
 // traces sends a process's spans to a collector.
 func traces(to string) func(*appOptions) {
 	return with(func(c *config.Config) {
-		c.Traces.Endpoint = to
+		c.Traces.Endpoint, c.Traces.Clients = to, true
 		c.Traces.Headers = []protocol.Secret{protocol.NewSecret([]byte("X-Tenant: one"))}
 		c.Traces.Timeout = 300 * time.Millisecond
 	})
@@ -294,7 +294,7 @@ func TestTraceLeavesWithTheProcess(t *testing.T) {
 	o := newOTLP(t, nil)
 	s := bustest.Server(t)
 	binary := compiled(t)
-	more := []string{"--traces.endpoint=" + o.URL, "--traces.headers=X-Tenant: one"}
+	more := []string{"--traces.endpoint=" + o.URL, "--traces.clients=true", "--traces.headers=X-Tenant: one"}
 	worker := launch(t, binary, roleWorker, s, more...)
 	gateway := launch(t, binary, roleGateway, s, more...)
 	until(t, "the gateway knows the worker", func() bool { return gateway.workers() == 1 })
