@@ -114,6 +114,13 @@ func larger(a, b protocol.Actor) int {
 	)
 }
 
+// older orders by how long a message is kept, then as larger does: one message
+// that nobody takes stands behind twenty busy mailboxes there.
+func older(a, b protocol.Actor) int { return cmp.Or(cmp.Compare(kept(b), kept(a)), larger(a, b)) }
+
+// kept is how long an actor has had its oldest message, waiting or in its hand.
+func kept(a protocol.Actor) protocol.Duration { return max(a.Oldest, a.Busy) }
+
 // living shows each actor of both trees.
 func (s *System) living(now time.Time, show func(protocol.Actor)) {
 	for _, bucket := range s.actors.ProcessRegistry.LocalPIDs.LocalPIDs {

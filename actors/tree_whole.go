@@ -27,16 +27,17 @@ func (t *Tree) whole(out *protocol.Actors, now time.Time) {
 			k.Panics += node.Panics
 		}
 	})
-	largest := largest{}
+	largest, oldest := foremost{order: larger}, foremost{order: older}
 	t.sys.living(now, func(a protocol.Actor) {
 		enter(nodes, byKind[a.Kind], a)
-		largest.see(a)
+		largest.see(a, a.Waiting > 0 || a.Busy > 0)
+		oldest.see(a, kept(a) > 0)
 	})
 	for _, kind := range t.kinds() {
 		out.Kinds = append(out.Kinds, *byKind[kind])
 	}
 	out.Tree = below("", nodes)
-	out.Largest = t.described(largest.list())
+	out.Largest, out.Oldest = t.described(largest.list()), t.described(oldest.list())
 }
 
 // enter counts an actor in its line of the tree, and in its kind.
@@ -87,22 +88,25 @@ func below(parent string, nodes map[line]*protocol.ActorNode) []protocol.ActorNo
 	return out
 }
 
-// largest keeps the largest mailboxes that were seen.
-type largest struct{ kept []protocol.Actor }
+// foremost keeps those that come first in an order, of all that were seen.
+type foremost struct {
+	order func(a, b protocol.Actor) int
+	kept  []protocol.Actor
+}
 
-// see takes an actor in, or not: one that has nothing waiting and is not at work
-// for a while is not worth a line.
-func (l *largest) see(a protocol.Actor) {
-	if a.Waiting == 0 && a.Busy == 0 {
+// see takes an actor in where it is worth a line: one that has nothing to do is
+// not, however few there are.
+func (f *foremost) see(a protocol.Actor, worth bool) {
+	if !worth {
 		return
 	}
-	l.kept = append(l.kept, a)
-	if len(l.kept) >= 2*protocol.LargestActors {
-		l.kept = l.list()
+	f.kept = append(f.kept, a)
+	if len(f.kept) >= 2*protocol.ForemostActors {
+		f.kept = f.list()
 	}
 }
 
-func (l *largest) list() []protocol.Actor {
-	slices.SortFunc(l.kept, larger)
-	return l.kept[:min(len(l.kept), protocol.LargestActors)]
+func (f *foremost) list() []protocol.Actor {
+	slices.SortFunc(f.kept, f.order)
+	return f.kept[:min(len(f.kept), protocol.ForemostActors)]
 }

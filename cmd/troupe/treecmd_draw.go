@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,21 @@ func drawAnswer(a treeAnswer, before []treeAnswer, columns int) []drawn {
 		out = append(out, drawn{}, drawn{text: "Largest mailboxes"})
 		out = append(out, drawActors(a.Largest, columns)...)
 	}
+	if others := besides(a.Largest, a.Oldest); len(others) > 0 {
+		out = append(out, drawn{}, drawn{text: "Oldest messages in smaller mailboxes"})
+		out = append(out, drawActors(others, columns)...)
+	}
 	return out
+}
+
+// besides are those that are not shown already: a screen is short.
+func besides(shown, list []protocol.Actor) (others []protocol.Actor) {
+	for _, a := range list {
+		if !slices.ContainsFunc(shown, func(s protocol.Actor) bool { return s.Actor == a.Actor }) {
+			others = append(others, a)
+		}
+	}
+	return others
 }
 
 // earlier finds what the same server said in the picture before.

@@ -39,6 +39,10 @@ func sampleTree() treeAnswer {
 			{Actor: "gateway-AAAAAAAAAAAA/connections/c17", Kind: "connection", State: "busy", Waiting: 2, Oldest: ms(10), Connection: "C0FFEE", Client: "websocket", Turns: &turns},
 			{Actor: "\x1b[31mevil\nline", Kind: "run", State: "due", Waiting: 1},
 		},
+		Oldest: []protocol.Actor{
+			{Actor: "worker-BBBBBBBBBBBB/provider-echo/R1", Kind: "run", State: "due", Waiting: 1, Oldest: ms(240_000)},
+			{Actor: "gateway-AAAAAAAAAAAA/roster", Kind: "roster", State: "busy", Waiting: 17, Oldest: ms(1480), Busy: ms(1490)},
+		},
 	}}
 }
 

@@ -12,8 +12,9 @@ const (
 	ActorsListed = 100
 	// MaxActorsListed bounds the limit that may be given.
 	MaxActorsListed = 10_000
-	// LargestActors bounds the list of the largest mailboxes.
-	LargestActors = 20
+	// ForemostActors bounds the list of the largest mailboxes, and that of the
+	// oldest messages.
+	ForemostActors = 20
 )
 
 // ErrNoActor says that no living actor has this id.
@@ -27,14 +28,15 @@ type ActorsQuery struct {
 	ID    string // show this one actor
 }
 
-// Actors answers GET /api/debug/actors: the whole tree has Kinds, Tree and
-// Largest, the list of a kind Count and List, one actor Actor.
+// Actors answers GET /api/debug/actors: the whole tree has Kinds, Tree,
+// Largest and Oldest, the list of a kind Count and List, one actor Actor.
 type Actors struct {
 	Role    string      `json:"role"` // of the process
 	At      time.Time   `json:"at"`
 	Kinds   []ActorKind `json:"kinds,omitempty"`
 	Tree    []ActorNode `json:"tree,omitempty"`
 	Largest []Actor     `json:"largest,omitempty"` // most waiting first, then those that handle one message longest
+	Oldest  []Actor     `json:"oldest,omitempty"`  // those that keep a message longest, waiting or in hand
 	Kind    string      `json:"kind,omitempty"`
 	Count   *int        `json:"actors,omitempty"` // of that kind, listed or not
 	List    []Actor     `json:"list,omitempty"`   // in the order of Largest
