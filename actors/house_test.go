@@ -107,21 +107,27 @@ func (h *house) addWorker(p plan) {
 	h.bus.locked(func() { h.bus.worker = w })
 }
 
-// stop ends everything that lives in the house.
+// stop ends everything that lives in the house, once its clients have left.
 func (h *house) stop() {
 	if h.stopped {
 		return
 	}
+	for _, c := range h.clients {
+		c.leave(protocol.CauseClient)
+	}
+	synctest.Wait()
+	h.stopOver()
+}
+
+// stopOver ends everything that lives in the house, over the heads of clients
+// that are still there.
+func (h *house) stopOver() {
 	h.stopped = true
 	if h.unwatch != nil {
 		h.unwatch()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, c := range h.clients {
-		c.leave(protocol.CauseClient)
-	}
-	synctest.Wait()
 	h.gateway.Stop(ctx)
 	if h.worker != nil {
 		h.worker.Stop(ctx)

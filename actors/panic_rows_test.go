@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,13 +108,8 @@ func lifecycleOf(kind string) []string {
 // whose message nobody takes.
 func unproven(heard map[string][]string) (out []string) {
 	rows := map[string]bool{}
-	for _, c := range panicCases() {
+	for _, c := range slices.Concat(panicCases(), stoppingCases()) {
 		rows[fmt.Sprintf("%s %s %T", c.actor, c.kind, c.message)] = true
-	}
-	for _, c := range stoppingCases() {
-		for _, who := range typesOf(c.kind) {
-			rows[fmt.Sprintf("%s %s %T", who, c.kind, c.message)] = true
-		}
 	}
 	known := map[string]bool{}
 	for _, kind := range kinds() {
@@ -199,18 +193,4 @@ func typesOf(kind string) []string {
 		return []string{"roster", "gatewayRoster"}
 	}
 	return []string{kind}
-}
-
-// stoppingCases are the panics on the way down.
-func stoppingCases() (out []panicCase) {
-	for _, kind := range kinds() {
-		messages := []any{&actor.Stopping{}, &actor.Stopped{}}
-		if slices.Contains(lifecycleOf(kind), "*actor.Terminated") {
-			messages = append(messages, &actor.Terminated{})
-		}
-		for _, m := range messages {
-			out = append(out, panicCase{kind: kind, message: m})
-		}
-	}
-	return out
 }

@@ -153,7 +153,7 @@ func TestTraceEverywherePanic(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var early []sabotage
 				if c.early {
-					early = append(early, on(c.kind, c.message))
+					early = append(early, c.aim())
 				}
 				var r *tracetest.SpanRecorder
 				s := newSceneOf(t, func(p *plan) { r = traced(p) }, early...)
