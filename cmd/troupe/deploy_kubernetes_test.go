@@ -106,7 +106,12 @@ type container struct {
 	Ports     []portOf `yaml:"ports"`
 	Liveness  probeOf  `yaml:"livenessProbe"`
 	Readiness probeOf  `yaml:"readinessProbe"`
-	Security  struct {
+	Resources struct {
+		Limits struct {
+			Memory string `yaml:"memory"`
+		} `yaml:"limits"`
+	} `yaml:"resources"`
+	Security struct {
 		Escalation   *bool `yaml:"allowPrivilegeEscalation"`
 		ReadOnly     bool  `yaml:"readOnlyRootFilesystem"`
 		Capabilities struct {
@@ -175,7 +180,7 @@ func pods(t *testing.T, image deployed) (out []deployed) {
 		c := spec.Containers[0]
 		d := deployed{
 			name: "kubernetes " + m.Metadata.Name, args: c.Args, env: slices.Clone(image.env), files: map[string]string{},
-			grace: time.Duration(spec.Grace) * time.Second, admin: ":9000",
+			grace: time.Duration(spec.Grace) * time.Second, admin: ":9000", limit: c.Resources.Limits.Memory,
 		}
 		for _, e := range c.Env {
 			d.env = append(d.env, e.Name+"="+e.Value+secretOf(e.Name, e.ValueFrom.Secret.Name))

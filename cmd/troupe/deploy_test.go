@@ -28,6 +28,7 @@ type deployed struct {
 	files map[string]string // what it can read
 	grace time.Duration     // from SIGTERM to the kill
 	admin string            // where its health is asked for
+	limit string            // of its memory, as that file spells it; empty = it has none
 }
 
 // afterDrain is what a process is given besides worker.drain_timeout: the second
@@ -137,6 +138,7 @@ func composed(t *testing.T, image deployed) (all []deployed) {
 			Command     []string          `yaml:"command"`
 			Environment map[string]string `yaml:"environment"`
 			Grace       string            `yaml:"stop_grace_period"`
+			Memory      string            `yaml:"mem_limit"`
 			ReadOnly    bool              `yaml:"read_only"`
 			CapDrop     []string          `yaml:"cap_drop"`
 			Networks    yaml.Node         `yaml:"networks"` // a list, or a map with what they are told
@@ -160,7 +162,7 @@ func composed(t *testing.T, image deployed) (all []deployed) {
 		require.Equal(t, []string{"ALL"}, s.CapDrop, name)
 		grace, err := time.ParseDuration(s.Grace)
 		require.NoError(t, err, name)
-		d := deployed{name: "compose " + name, args: s.Command, env: slices.Clone(image.env), grace: grace, admin: image.admin}
+		d := deployed{name: "compose " + name, args: s.Command, env: slices.Clone(image.env), grace: grace, admin: image.admin, limit: s.Memory}
 		for k, v := range s.Environment {
 			d.env = append(d.env, k+"="+v)
 		}
@@ -229,10 +231,13 @@ func units(t *testing.T) (all []deployed) {
 		require.Equal(t, []string{"yes"}, u["Service.DynamicUser"])
 		limit, err := strconv.Atoi(u["Service.LimitNOFILE"][0])
 		require.NoError(t, err)
-		d := deployed{name: name + ".service", args: words[1:], grace: time.Duration(seconds) * time.Second, admin: admin[name]}
+		d := deployed{
+			name: name + ".service", args: words[1:], grace: time.Duration(seconds) * time.Second, admin: admin[name],
+			env: u["Service.Environment"], limit: strings.Join(u["Service.MemoryMax"], ""),
+		}
 		if instance != "" {
 			require.Contains(t, text, "TROUPE_BUS_URL")
-			d.env = []string{"TROUPE_BUS_URL=tls://user:secret@nats.example.com:4222"}
+			d.env = append(d.env, "TROUPE_BUS_URL=tls://user:secret@nats.example.com:4222")
 		}
 		c := d.load(t)
 		require.GreaterOrEqual(t, limit, c.Pool.MaxConnections+c.Worker.MaxRuns+descriptorReserve, "descriptors for the defaults")
