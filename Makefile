@@ -32,6 +32,7 @@ test: ## everything that needs only Go
 	$(GO) tool staticcheck ./...
 	$(GO) test $(RACE) -timeout 15m ./...
 	$(GO) test -timeout 15m -run 'TestEveryOrder' ./actors
+	$(GO) test -timeout 15m -run 'TestSeriesAfterAMillionSessions' ./cmd/troupe
 
 .PHONY: test-reader
 test-reader: ## the whole program's tests once more, with a goroutine for each socket instead of event loops

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raceDetected: the detector makes a crowd ten times as slow.
+const raceDetected = true
