@@ -55,8 +55,14 @@ func faultLines(l chaos.Live, cols int) []string {
 		fmt.Sprintf("  streams   %d live   %d asked   %d complete   %d chunks/s", l.Now, l.Streams, l.Complete, l.Chunks),
 		fmt.Sprintf("  touched   %d ended by an error   %d sockets lost", l.Errors, l.Lost),
 		"  now       " + now,
-		fmt.Sprintf("  breaches  %d so far", l.Breaches),
 	}
+	for _, f := range l.Done {
+		lines = append(lines, "  done      "+f.String())
+	}
+	for _, t := range l.Touched {
+		lines = append(lines, "  last      stream "+t.String())
+	}
+	lines = append(lines, fmt.Sprintf("  breaches  %d so far", l.Breaches))
 	for i, line := range lines {
 		if utf8.RuneCountInString(line) > cols {
 			lines[i] = string([]rune(line)[:cols-1]) + "…"

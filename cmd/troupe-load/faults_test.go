@@ -60,7 +60,7 @@ func TestWrongUseOfFaultsEndsWithTwo(t *testing.T) {
 		"--scenario is missing":           {"faults"},
 		"--list` shows them":              {"faults", "--scenario", "nothing"},
 		"either runs already":             {"faults", "--scenario", "f01", "--url", "ws://127.0.0.1:1", "--start", "serve"},
-		"all that f01-kill-worker does":   {"faults", "--scenario", "f01", "--url", "ws://127.0.0.1:1"},
+		"all that f05-nats-black-hole":    {"faults", "--scenario", "f05", "--url", "ws://127.0.0.1:1"},
 		"f24-poison asks a vendor that":   {"faults", "--scenario", "f24", "--url", "ws://127.0.0.1:1"},
 		"--start serve does not fit f01":  {"faults", "--scenario", "f01", "--start", "serve"},
 		"no fault scenario is called \"z": {"faults", "--show", "z"},
@@ -84,6 +84,11 @@ func TestPictureOfFaultsFits(t *testing.T) {
 		}
 	}
 	require.Contains(t, faultLines(l, 79)[0], "3s of 10s")
+	l.Done = []chaos.LiveFault{{Label: "kill worker-1", Touched: 12, Expected: 40}}
+	l.Touched = []chaos.LiveTouch{{Stream: 45, What: chaos.TouchSocket, Fault: "kill worker-1"}, {Stream: 7, What: chaos.TouchError}}
+	shown := strings.Join(faultLines(l, 79), "\n")
+	require.Contains(t, shown, "  done      kill worker-1 touched 12 of 40\n")
+	require.Contains(t, shown, "  last      stream 45 socket by kill worker-1\n  last      stream 7 error by nothing that was done\n")
 	var b bytes.Buffer
 	redrawLines(&b, []string{"x"}, 3)
 	require.Equal(t, "\x1b[3A\rx\x1b[K\r\n\x1b[J", b.String())

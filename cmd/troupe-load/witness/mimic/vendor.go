@@ -122,6 +122,19 @@ func (v *Vendor) Take(since time.Time) (calls []Call, strange []string) {
 	return calls, strange
 }
 
+// Since returns the calls that were open at a moment, or began later, and leaves
+// everything as it is.
+func (v *Vendor) Since(at time.Time) (calls []Call) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, c := range v.calls {
+		if c.End.IsZero() || !c.End.Before(at) {
+			calls = append(calls, *c)
+		}
+	}
+	return calls
+}
+
 // Rests is the moment by which every open call has come to its own end.
 func (v *Vendor) Rests() (last time.Time) {
 	v.mu.Lock()
