@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
-	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/follow"
 )
 
 // judgeBounds holds the figures against the pass marks of the plan.
@@ -27,13 +26,16 @@ func (v *verdict) judgeBounds(r *Result) {
 	}
 	v.boundCount(r, "sockets lost", x.Losses, losses)
 	v.boundCount(r, "questions that changed their worker", x.NewRuns, newRuns)
+	v.boundLeast(r, "questions that changed their worker", x.Moved, newRuns)
 	refused := 0
 	for _, n := range r.Totals.Refused {
 		refused += n
 	}
 	v.boundCount(r, "questions refused", x.Refused, refused)
-	v.boundComplete(r, x.Complete)
+	v.boundComplete(r, "complete", x.Complete, func(*StreamResult) bool { return true })
+	v.boundComplete(r, "complete, of those taken on", x.Answered, func(s *StreamResult) bool { return s.Outcome != OutcomeRefused && s.Outcome != OutcomeReplaced })
 	v.boundClears(r, x.Clears)
+	v.boundClearsGrace(r, x.ClearsGrace)
 	v.boundTold(r)
 	v.boundCalls(r, x.Calls)
 	poisoned := 0
@@ -48,6 +50,7 @@ func (v *verdict) judgeBounds(r *Result) {
 	for i := range x.Metrics {
 		v.boundMetric(r, &x.Metrics[i])
 	}
+	v.boundMarks(r)
 }
 
 // bound notes one pass mark; a missed one is a breach.
@@ -102,14 +105,14 @@ func (v *verdict) boundCount(r *Result, name string, want *int, got int) {
 	}
 }
 
-// boundComplete counts only streams that were not asked to fail.
-func (v *verdict) boundComplete(r *Result, want float64) {
+// boundComplete counts only streams that were not asked to fail, and that count.
+func (v *verdict) boundComplete(r *Result, name string, want float64, counts func(*StreamResult) bool) {
 	if want == 0 {
 		return
 	}
 	all, complete := 0, 0
 	for i, w := range v.views {
-		if w.Group.Broken || !w.Left.IsZero() || r.Streams[i].Outcome == OutcomeUnfinished {
+		if w.Group.Broken || !w.Left.IsZero() || r.Streams[i].Outcome == OutcomeUnfinished || !counts(&r.Streams[i]) {
 			continue
 		}
 		all++
@@ -118,51 +121,7 @@ func (v *verdict) boundComplete(r *Result, want float64) {
 		}
 	}
 	got := float64(complete) / float64(max(1, all))
-	v.bound(r, BoundResult{Name: "complete", Want: fmt.Sprintf("≥ %.2f %%", 100*want), Got: fmt.Sprintf("%.2f %% of %d", 100*got, all), OK: got >= want, Visible: all > 0})
-}
-
-// boundClears: the vendor calls of clients that left, or whose gateway died, and
-// whose answers were to end with them.
-func (v *verdict) boundClears(r *Result, want scenario.Duration) {
-	if want == 0 {
-		return
-	}
-	var waits []float64
-	for _, w := range v.views {
-		gone := w.gone(v)
-		if gone.IsZero() || w.Group.OnDisconnect != "cancel" {
-			continue
-		}
-		for _, c := range w.calls {
-			if c.Start.After(gone) || !c.End.IsZero() && c.End.Before(gone) {
-				continue
-			}
-			end := c.End
-			if end.IsZero() {
-				end = v.Ended
-			}
-			waits = append(waits, float64(end.Sub(gone).Microseconds())/1000)
-		}
-	}
-	s := spread(waits)
-	v.boundTime(r, fmt.Sprintf("vendor calls of %d that left, p99", s.Count), want, s.P99, s.Count)
-}
-
-// gone is when the client of a turn left for good, the zero time where it did not.
-func (w *view) gone(v *verdict) time.Time {
-	switch {
-	case !w.Left.IsZero():
-		return w.Left
-	case w.GaveUp == follow.Left && len(w.Sockets) > 0:
-		lost := w.Sockets[len(w.Sockets)-1].Closed
-		for _, h := range v.Harms { // what ended the socket is the moment, not when it was noticed
-			if slices.Contains(h.Targets, w.Sockets[len(w.Sockets)-1].Gateway) && h.From.Before(lost) {
-				return h.From
-			}
-		}
-		return lost
-	}
-	return time.Time{}
+	v.bound(r, BoundResult{Name: name, Want: fmt.Sprintf("≥ %.2f %%", 100*want), Got: fmt.Sprintf("%.2f %% of %d", 100*got, all), OK: got >= want, Visible: all > 0})
 }
 
 // boundTold: groups whose model fails, from the last sign of it to the end.

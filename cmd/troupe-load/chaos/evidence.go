@@ -106,6 +106,7 @@ type harm struct {
 	Clients int               // that were sent
 	Note    string
 	Gone    time.Duration // how long a terminated process took; 0 = not measured
+	Unready time.Duration // until a terminated process called itself not ready; 0 = not measured
 	Died    time.Time     // when a killed process had ended; the zero time if that was not seen
 }
 

@@ -215,6 +215,9 @@ func (w *place) member(p *Plan, name, troupe, bus string) (*member, error) {
 	for key, value := range p.Config {
 		settings[key] = value
 	}
+	if p.Memory != "" {
+		m.Env = append(m.Env, "GOMEMLIMIT="+p.Memory)
+	}
 	if p.Descriptors > 0 { // the shell lowers the limit for what it becomes
 		m.Command = []string{"sh", "-c", "ulimit -n " + strconv.Itoa(p.Descriptors) + `; exec "$0" "$@"`}
 	}

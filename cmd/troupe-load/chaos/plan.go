@@ -29,16 +29,18 @@ const (
 
 // Plan is one fault scenario. What a file leaves out is filled in by defaults.
 type Plan struct {
-	Name   string `yaml:"name"`
-	Fault  string `yaml:"fault"` // F1 … F25 of docs/reliability.md
-	About  string `yaml:"about"`
-	Beside string `yaml:"beside"` // what this does not try, and what does
+	Name   string   `yaml:"name"`
+	Fault  string   `yaml:"fault"` // F1 … F25 of docs/reliability.md
+	About  string   `yaml:"about"`
+	Beside string   `yaml:"beside"` // what this does not try, and what does
+	Tests  []string `yaml:"tests"`  // of the repository: they hold what no mark here can
 
 	Start       string            `yaml:"start"`
 	Gateways    int               `yaml:"gateways"` // of a fleet
 	Workers     int               `yaml:"workers"`
 	Config      map[string]string `yaml:"config"`      // keys of troupe, for every process that is started
 	Descriptors int               `yaml:"descriptors"` // limit of every process that is started; 0 = as here
+	Memory      string            `yaml:"memory"`      // GOMEMLIMIT of every troupe that is started, like 100MiB; empty = none
 
 	Length   scenario.Duration `yaml:"length"`   // how long clients that ask again do so
 	Deadline scenario.Duration `yaml:"deadline"` // for what is under way then
@@ -68,6 +70,7 @@ type Group struct {
 	Broken     bool              `yaml:"broken"`      // the model fails: the group is a fault of its own
 	Ends       []string          `yaml:"ends"`        // complete, cancelled, or codes; empty = as expect.ends
 	ToldWithin scenario.Duration `yaml:"told_within"` // from the last chunk, or the question, to the end; 0 = not judged
+	RetryAfter scenario.Duration `yaml:"retry_after"` // what every error that it is told says at least; 0 = not judged
 }
 
 // Step is one thing that is done: exactly one of its verbs is set.
@@ -91,7 +94,14 @@ type Step struct {
 	Touches string            `yaml:"touches"` // nobody, all, on target, hits, group:NAME; empty = what follows from the verb
 	After   scenario.Duration `yaml:"after"`   // how long its traces may still be seen
 	Must    bool              `yaml:"must"`    // it has to touch somebody
-	Ends    scenario.Duration `yaml:"ends"`    // of terminate: how long the process may take
+
+	// Pass marks of this step alone; 0 = not judged.
+	Ends     scenario.Duration `yaml:"ends"`      // of terminate: how long the process may take
+	NotReady scenario.Duration `yaml:"not_ready"` // of terminate: until the process calls itself not ready
+	Told     scenario.Duration `yaml:"told"`      // from it, or from the hit, to the first thing its client sees, p99
+	Hits     int               `yaml:"hits"`      // of inject: so many at least
+	Memory   string            `yaml:"memory"`    // of clients: resident memory that each may cost
+	Recovers bool              `yaml:"recovers"`  // of clients: expect.recovery counts from their end, too
 }
 
 // Random does steps that the seed draws.
@@ -111,12 +121,19 @@ type Expect struct {
 	Losses      *int              `yaml:"losses"`     // sockets lost at most, in all
 	Refused     *int              `yaml:"refused"`    // questions refused at most, in all
 	Complete    float64           `yaml:"complete"`   // least share of all streams that were not asked to fail
+	Answered    float64           `yaml:"answered"`   // least share of complete ones of those that were taken on
 	GapGrowth   float64           `yaml:"gap_growth"` // how much p99 of their gaps may grow: 0.1 is a tenth
 	NewRuns     *int              `yaml:"new_runs"`   // questions that changed their worker at most
-	Clears      scenario.Duration `yaml:"clears"`     // vendor calls of clients that left end within it
-	Calls       float64           `yaml:"calls"`      // vendor calls for each question at most, on average
-	Kills       *int              `yaml:"kills"`      // processes that poison questions ended, at most
+	Moved       int               `yaml:"moved"`      // and at least
+	RefusedP99  scenario.Duration `yaml:"refused_p99"`
+	RetryAfter  []string          `yaml:"retry_after"`  // codes that must say when to come back
+	Clears      scenario.Duration `yaml:"clears"`       // vendor calls of clients that left end within it
+	ClearsGrace scenario.Duration `yaml:"clears_grace"` // those of clients that left with grace: not before runs.grace, and within it
+	Calls       float64           `yaml:"calls"`        // vendor calls for each question at most, on average
+	Kills       *int              `yaml:"kills"`        // processes that poison questions ended, at most
 	Metrics     []MetricMark      `yaml:"metrics"`
+	Figures     []FigureMark      `yaml:"figures"`
+	Log         []LogMark         `yaml:"log"`
 	Slope       Slopes            `yaml:"slope"`
 	Rest        scenario.Duration `yaml:"rest"` // until everything is as before; 0 = 10 s
 }
@@ -129,6 +146,20 @@ type MetricMark struct {
 	Within scenario.Duration `yaml:"within"` // after its beginning
 	Rest   float64           `yaml:"rest"`   // afterwards
 	Back   scenario.Duration `yaml:"back"`   // after its end
+}
+
+// FigureMark bounds the highest value of a metric that any process shows.
+type FigureMark struct {
+	Name  string   `yaml:"name"`
+	Least *float64 `yaml:"least"`
+	Most  *float64 `yaml:"most"`
+}
+
+// LogMark bounds how many lines with a text all logs together have.
+type LogMark struct {
+	Says  string `yaml:"says"`
+	Least int    `yaml:"least"`
+	Most  int    `yaml:"most"`
 }
 
 // Slopes bound how processes grow, per hour; 0 = not judged.

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/troupe-chat/troupe/cmd/troupe-load/scenario"
 	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/answer"
 	"github.com/troupe-chat/troupe/cmd/troupe-load/witness/mimic"
 	"github.com/troupe-chat/troupe/transport/protocol"
@@ -72,17 +71,7 @@ func (p *Plan) check() error {
 		errs = append(errs, p.Random.From[i].check(fmt.Sprintf("random.from[%d]", i), p))
 	}
 	errs = append(errs, checkEnds("expect.ends", p.Expect.Ends))
-	for i, m := range p.Expect.Metrics {
-		if m.Name == "" || m.Step < 0 || m.Step >= len(p.Steps) {
-			bad("expect.metrics[%d]: needs a name, and a step from 0 to %d", i, len(p.Steps)-1)
-		}
-		for _, bound := range []scenario.Duration{m.Within, m.Back} {
-			if least := 3 * markEvery; bound != 0 && since(bound) < least {
-				bad("expect.metrics[%d]: %s is finer than can be told: figures are read every %s, so give %s at least", i, bound, markEvery, least)
-			}
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.checkMarks())...)
 }
 
 func (g *Group) check(path string) error {
@@ -200,7 +189,7 @@ func (s *Step) check(path string, p *Plan) error {
 	case s.Pause != "" && s.For == 0:
 		return fmt.Errorf("%s.for: a pause needs an end, like for: 5s", path)
 	}
-	return nil
+	return s.checkMarks(path)
 }
 
 // memberNames are the processes that the plan starts.

@@ -1,7 +1,12 @@
 package chaos
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +38,48 @@ func faultIDs() (all []string) {
 	return all
 }
 
+// TestTestsThatScenariosNameAreThere: a mark that a Go test carries is worth no more
+// than that test.
+func TestTestsThatScenariosNameAreThere(t *testing.T) {
+	declared := testsOfTheRepository(t)
+	for _, name := range Names() {
+		p, err := Load(name)
+		require.NoError(t, err)
+		for _, test := range p.Tests {
+			require.True(t, declared[test], "%s names %s, which no _test.go of the repository declares", name, test)
+		}
+		if p.Tests != nil {
+			require.NotEmpty(t, p.Beside, "%s names tests and does not say in beside what they try", name)
+		}
+	}
+}
+
+// testsOfTheRepository are the names of its Go tests.
+func testsOfTheRepository(t *testing.T) map[string]bool {
+	t.Helper()
+	declared := map[string]bool{}
+	test := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(t \*testing\.T\)`)
+	for _, dir := range []string{"actors", "bus", "cmd", "config", "transport"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", "..", dir), func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == "node_modules":
+				return fs.SkipDir
+			case !strings.HasSuffix(path, "_test.go"):
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range test.FindAllSubmatch(text, -1) {
+				declared[string(m[1])] = true
+			}
+			return err
+		})
+		require.NoError(t, err)
+	}
+	return declared
+}
+
 func TestMistakesNameTheKeyAndTheRemedy(t *testing.T) {
 	const streams = "streams: [{count: 1}]\n"
 	for text, want := range map[string]string{
@@ -57,6 +104,16 @@ func TestMistakesNameTheKeyAndTheRemedy(t *testing.T) {
 		streams + "workers: 2":                                           "only a fleet has them",
 		streams + "expect: {ends: [WORKER_LOTS]}":                        `expect.ends: "WORKER_LOTS" is neither complete nor cancelled nor a code`,
 		streams + "expect: {metrics: [{name: troupe_x, step: 3}]}":       "expect.metrics[0]: needs a name, and a step",
+		streams + "memory: 100MB":                                        `memory: "100MB" is no size; write it like 16KiB`,
+		streams + "tests: [memory]":                                      `tests[0]: "memory" is not the name of a Go test`,
+		streams + "expect: {clears_grace: 3s}":                           "expect.clears_grace: give config.runs.grace",
+		streams + "expect: {figures: [{name: troupe_x}]}":                "expect.figures[0]: needs a name, and least or most",
+		streams + "expect: {log: [{says: x}]}":                           "expect.log[0]: needs says, and least or most",
+		streams + "expect: {retry_after: [OVERLODED]}":                   `expect.retry_after: "OVERLODED" is neither`,
+		streams + "steps: [{kill: serve, not_ready: 1s}]":                "steps[0]: ends and not_ready are of terminate alone",
+		streams + "steps: [{kill: serve, hits: 1}]":                      "steps[0].hits: only an injection hits",
+		streams + "steps: [{kill: serve, recovers: true}]":               "steps[0]: memory and recovers are of clients alone",
+		streams + "steps: [{clients: silent, memory: much}]":             `steps[0].memory: "much" is no size`,
 		streams + "random: {every: 1s}":                                  "random.from: the list to draw from is empty",
 		streams + "config: {\"HTTP LISTEN\": x}":                         "config.HTTP LISTEN: this is no key of troupe",
 

@@ -28,6 +28,9 @@ func (r *round) markNames() (names []string) {
 	for _, m := range r.plan.Expect.Metrics {
 		names = append(names, m.Name)
 	}
+	for _, f := range r.plan.Expect.Figures {
+		names = append(names, f.Name)
+	}
 	return names
 }
 

@@ -177,9 +177,11 @@ func (r *round) processStep(ctx context.Context, s *Step, h *harm, rng *rand.Ran
 	}
 	wait, cancel := context.WithTimeout(back, 2*time.Minute)
 	defer cancel()
+	withdrawn := r.withdrawn(wait, s, m)
 	exit, took, err := m.terminate(wait, s.Count)
+	unready := <-withdrawn
 	r.mu.Lock()
-	h.Gone = took
+	h.Gone, h.Unready = took, unready
 	h.Note = fmt.Sprintf("it ended with status %d after %s", exit, took.Round(time.Millisecond))
 	r.mu.Unlock()
 	if err != nil {

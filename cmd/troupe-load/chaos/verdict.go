@@ -97,6 +97,7 @@ func (e *evidence) moment(at time.Time) *float64 {
 type figure struct {
 	expected, touched, beyond int
 	waits                     []float64 // to the word, in milliseconds
+	signs                     []float64 // to the first thing that a client saw, likewise
 }
 
 // weigh notes who was touched and who should have been.
@@ -136,6 +137,7 @@ func (v *verdict) weigh(w *view, s *StreamResult, list []touch) {
 		}
 		if from := v.base(t.harm, w); !t.told.IsZero() && t.harm.Verb != "clients" {
 			f.waits = append(f.waits, float64(t.told.Sub(from).Microseconds())/1000)
+			f.signs = append(f.signs, float64(t.at.Sub(from).Microseconds())/1000)
 		}
 	}
 }
@@ -251,6 +253,8 @@ func (h *harm) must() bool {
 // everything, the beginning of what others make good.
 func (h *harm) recovers() (time.Time, bool) {
 	switch {
+	case h.Verb == "clients" && h.Step.Recovers:
+		return h.To, true
 	case h.Verb == "streams" || h.Verb == "clients" || h.Verb == "burn":
 		return time.Time{}, false
 	case h.Who == TouchesAll || h.Verb == "inject":
