@@ -14,7 +14,7 @@ import (
 func TestAcceptedConnectionsAreBoundedAndProbed(t *testing.T) {
 	for name, inherits := range map[string]bool{"inherited": true, "prepared": false} {
 		t.Run(name, func(t *testing.T) {
-			l, err := bind(t.Context(), keyListen, "127.0.0.1:0", zerolog.Nop())
+			l, err := bind(t.Context(), keyListen, "127.0.0.1:0", zerolog.Nop(), newAcceptFolder())
 			require.NoError(t, err)
 			defer l.Close()
 			require.True(t, l.inherits, "Linux can")
@@ -52,7 +52,7 @@ func TestAcceptedConnectionsAreBoundedAndProbed(t *testing.T) {
 // A connection is not accepted before its client has spoken, and one that never
 // speaks is all the same: its handshake has an end.
 func TestSilentConnectionsAreAcceptedLater(t *testing.T) {
-	l, err := bind(t.Context(), keyListen, "127.0.0.1:0", zerolog.Nop())
+	l, err := bind(t.Context(), keyListen, "127.0.0.1:0", zerolog.Nop(), newAcceptFolder())
 	require.NoError(t, err)
 	defer l.Close()
 	accepted := make(chan net.Conn)

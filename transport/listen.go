@@ -23,8 +23,8 @@ const (
 )
 
 // listener accepts for one address. When descriptors or memory run out it
-// waits, longer each time, and says so at most once a second; every other
-// user of the process goes on.
+// waits, longer each time, and says so at most once a second, all listeners of a
+// server together; every other user of the process goes on.
 type listener struct {
 	net.Listener
 	admin    bool
@@ -36,20 +36,21 @@ type listener struct {
 	first func(*net.TCPConn) net.Conn
 
 	log  zerolog.Logger
-	fold *folder
+	fold *folder // shared with the server's others
 
 	closing sync.Once
 	closed  chan struct{}
 }
 
 // bind opens one address; the error names it, its key and the remedy.
-func bind(ctx context.Context, key, address string, log zerolog.Logger) (*listener, error) {
+func bind(ctx context.Context, key, address string, log zerolog.Logger, fold *folder) (*listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1} // see prepare
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; %s", key, address, cause(err), listenRemedy(key, err))
 	}
 	bound := newListener(l, key == keyAdminListen, log)
+	bound.fold = fold
 	bound.inherits = inherit(l)
 	deferAccept(l)
 	return bound, nil
@@ -58,9 +59,12 @@ func bind(ctx context.Context, key, address string, log zerolog.Logger) (*listen
 func newListener(l net.Listener, admin bool, log zerolog.Logger) *listener {
 	return &listener{
 		Listener: l, admin: admin, loopback: boundToLoopback(l.Addr()),
-		log: log, fold: newFolder(time.Second, 1), closed: make(chan struct{}),
+		log: log, fold: newAcceptFolder(), closed: make(chan struct{}),
 	}
 }
+
+// newAcceptFolder lets one line a second through.
+func newAcceptFolder() *folder { return newFolder(time.Second, 1) }
 
 // cause takes the address, which the message names already, off an error.
 func cause(err error) error {

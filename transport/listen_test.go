@@ -53,6 +53,22 @@ func TestAcceptBacksOffWithoutDescriptors(t *testing.T) {
 	})
 }
 
+// Listeners of one server run out together, and say so together.
+func TestListenersSayTogetherThatTheyCannotAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, fold := &lines{}, newAcceptFolder()
+		for range 3 {
+			l := newListener(&starved{until: time.Now().Add(10 * time.Second), closed: make(chan struct{})}, false, zerolog.New(out))
+			l.fold = fold
+			go func() { _, _ = l.Accept() }()
+		}
+		time.Sleep(12 * time.Second)
+		n := len(out.with("cannot accept connections"))
+		require.Greater(t, n, 1)
+		require.LessOrEqual(t, n, 11, "at most a line a second")
+	})
+}
+
 func TestCloseEndsAWaitingAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newListener(&starved{until: time.Now().Add(time.Hour), closed: make(chan struct{})}, false, zerolog.Nop())

@@ -193,8 +193,9 @@ func closeAll(bound []*listener) {
 
 // bindAll returns what is bound already also where an error stopped it.
 func (s *Server) bindAll(ctx context.Context, c HTTPConfig) (bound []*listener, err error) {
+	fold := newAcceptFolder()
 	for _, address := range c.Listen {
-		l, err := bind(ctx, keyListen, address, s.log)
+		l, err := bind(ctx, keyListen, address, s.log, fold)
 		if err != nil {
 			return bound, err
 		}
@@ -203,7 +204,7 @@ func (s *Server) bindAll(ctx context.Context, c HTTPConfig) (bound []*listener, 
 	if c.AdminListen == "" {
 		return bound, nil
 	}
-	l, err := bind(ctx, keyAdminListen, c.AdminListen, s.log)
+	l, err := bind(ctx, keyAdminListen, c.AdminListen, s.log, fold)
 	if err != nil {
 		return bound, err
 	}
