@@ -70,36 +70,39 @@ func TestLogPace(t *testing.T) {
 // stopped is a writer whose reader has stopped until it is let go on.
 type stopped struct {
 	pieces
-	gate chan struct{}
+	once  sync.Once
+	begun chan struct{} // closed at the first write
+	gate  chan struct{} // closed to let go on
 }
 
 func (g *stopped) Write(b []byte) (int, error) {
+	g.once.Do(func() { close(g.begun) })
 	<-g.gate
 	return g.pieces.Write(b)
 }
 
-// TestAStuckLogHoldsUpOnlyWhoSaysTooMuch: a line costs nobody the time of a write.
+// TestAStuckLogHoldsUpOnlyWhoSaysTooMuch: a line costs nobody the time of a write,
+// and the memory of what waits is bounded.
 func TestAStuckLogHoldsUpOnlyWhoSaysTooMuch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		out := &stopped{gate: make(chan struct{})}
-		p := newPacedWriter(out)
-		say := func(text string) { _, _ = p.Write([]byte(text)) }
-		say("1\n")
-		time.Sleep(2 * logPace) // it is being written
-		say("2\n")
-		said := false
-		long := strings.Repeat("x", logPiece) + "\n"
-		go func() {
-			say(long)
-			said = true
-		}()
-		synctest.Wait()
-		require.False(t, said, "the memory of what waits is bounded")
-		close(out.gate)
-		synctest.Wait()
-		require.True(t, said)
-		require.Equal(t, []string{"1\n", "2\n" + long}, out.written())
-	})
+	out := &stopped{gate: make(chan struct{}), begun: make(chan struct{})}
+	p := newPacedWriter(out)
+	say := func(text string) { _, _ = p.Write([]byte(text)) }
+	say("1\n")
+	<-out.begun // it is being written
+	say("2\n")
+	long, said := strings.Repeat("x", logPiece)+"\n", make(chan struct{})
+	go func() {
+		defer close(said)
+		say(long)
+	}()
+	select {
+	case <-said:
+		require.Fail(t, "whoever says too much waits for the reader")
+	case <-time.After(10 * logPace):
+	}
+	close(out.gate)
+	<-said
+	require.Equal(t, []string{"1\n", "2\n" + long}, out.written())
 }
 
 // A warning takes what waits in front of it along, at once.
